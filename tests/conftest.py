@@ -1,0 +1,146 @@
+"""What the tests share: a provider on loopback, the SQL engine, and the worker process over pipes."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import clickhouse_connect
+import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError
+
+from clickhouse_rerank import install, wrappers
+from clickhouse_rerank.embedded import _sentence
+from clickhouse_rerank.formats import FORMATS
+from provider import Provider
+
+ROOT = Path(__file__).parents[1]
+
+
+def worker_environment(**more: str) -> dict[str, str]:
+    """This process's environment without what hides a missing flush or lends a key."""
+    hidden = {"PYTHONUNBUFFERED", "CLICKHOUSE_RERANK_CONFIG"}
+    return {name: value for name, value in os.environ.items() if name not in hidden and "_API_KEY" not in name} | more
+
+
+@pytest.fixture(scope="session")
+def _provider() -> Iterator[Provider]:
+    server = Provider()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def provider(_provider: Provider) -> Provider:
+    """The provider on loopback, with its well-behaved script."""
+    _provider.reset()
+    return _provider
+
+
+class Sql:
+    """The SQL engine as a user meets it, through clickhouse-connect; `Rerank` exists once per format."""
+
+    def __init__(self, folder: Path) -> None:
+        for name in FORMATS:
+            for file in install.plan(folder, folder, name, ("--embedded",)):
+                text, path = file.text, file.path
+                if path.suffix == ".xml":
+                    path = path.with_name(f"{name}.xml")
+                    text = text.replace("<name>Rerank</name>", f"<name>{self.function(name)}</name>")
+                install.write(install.File(path, text, file.mode))
+        for name in ("PYTHONUNBUFFERED", "CLICKHOUSE_RERANK_CONFIG"):
+            os.environ.pop(name, None)
+        self.client = clickhouse_connect.get_client(dsn="chdb://memory", chdb_options={"udf_path": str(folder)})
+        for _, statement in wrappers.statements(replace=True):
+            self.client.command(statement.rstrip(";"))
+
+    @staticmethod
+    def function(format_name: str) -> str:
+        """The SQL name of the function registered with a format."""
+        return "Rerank" if format_name == "JSONEachRow" else f"Rerank{format_name}"
+
+    def rows(self, query: str, **parameters: object) -> list[tuple]:
+        return list(self.client.query(query, parameters=parameters).result_rows)
+
+    def value(self, query: str, **parameters: object) -> object:
+        ((value,),) = self.rows(query, **parameters)
+        return value
+
+    def error(self, query: str, **parameters: object) -> str:
+        """The one sentence a failing query gives the user."""
+        with pytest.raises(DatabaseError) as raised:
+            self.rows(query, **parameters)
+        return _sentence(str(raised.value))
+
+
+@pytest.fixture(scope="session")
+def sql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sql]:
+    """The embedded engine, with Rerank registered in each format and the wrappers created."""
+    engine = Sql(tmp_path_factory.mktemp("udf"))
+    yield engine
+    engine.client.close()
+
+
+class Worker:
+    """The real launcher over pipes."""
+
+    def __init__(self, launcher: Path, arguments: Sequence[str], environment: dict[str, str]) -> None:
+        self.process = subprocess.Popen(
+            [launcher, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env=environment,
+        )
+
+    def send(self, data: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(data)
+
+    def lines(self, count: int, timeout_s: float = 20.0) -> list[bytes]:
+        """The next `count` lines of stdout; fails when they do not come."""
+        got = b""
+        assert self.process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            until = time.monotonic() + timeout_s
+            while got.count(b"\n") < count:
+                assert selector.select(until - time.monotonic()), f"only {got[:500]!r} after {timeout_s} s"
+                piece = os.read(self.process.stdout.fileno(), 1 << 20)
+                assert piece, f"stdout ended after {got[:500]!r}; stderr: {self.process.stderr.read()[:2000]!r}"
+                got += piece
+        return got.splitlines(keepends=True)
+
+    def finish(self, timeout_s: float = 20.0) -> tuple[int, bytes, bytes]:
+        """Close stdin; (exit code, rest of stdout, stderr)."""
+        out, err = self.process.communicate(timeout=timeout_s)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture(scope="session")
+def launcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The launcher as `install` writes it."""
+    folder = tmp_path_factory.mktemp("launcher")
+    for file in install.plan(folder, folder):
+        install.write(file)
+    return folder / install.LAUNCHER
+
+
+@pytest.fixture
+def worker(launcher: Path) -> Iterator[Callable[..., Worker]]:
+    """Starts workers: worker("--embedded", COHERE_API_KEY="k"); none outlives the test."""
+    started: list[Worker] = []
+
+    def start(*arguments: str, **environment: str) -> Worker:
+        started.append(Worker(launcher, arguments, worker_environment(**environment)))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.communicate()

@@ -1,0 +1,90 @@
+"""One chunk: as many answers as rows, in order, whatever happens to a row."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from hashlib import blake2b
+
+from .errors import RerankError
+from .formats import Format
+from .model import Ranking
+from .rerank import Reranker
+from .window import Window
+
+_AHEAD_OF_IN_FLIGHT = 4
+
+
+class Chunk:
+    """The rows of one chunk, as they arrive."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self._queue: asyncio.Queue[bytes] = asyncio.Queue()
+        self._arrived = 0
+        self._complete = asyncio.Event()
+
+    def add(self, row: bytes) -> None:
+        """One more row's bytes."""
+        self._queue.put_nowait(row)
+        self._arrived += 1
+        if self._arrived == self.rows:
+            self._complete.set()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for _ in range(self.rows):
+            yield await self._queue.get()
+
+    async def drained(self) -> None:
+        """Wait until all rows have arrived: an answer before that would leave the rest for the next chunk's reader."""
+        if self.rows:
+            await self._complete.wait()
+
+
+class Answerer:
+    """Answers chunks in one format; `write` takes answers, `report` the one line of a failed query."""
+
+    def __init__(
+        self,
+        reranker: Reranker,
+        fmt: Format,
+        ahead: int,
+        write: Callable[[bytes], Awaitable[None]],
+        report: Callable[[RerankError], None],
+    ) -> None:
+        self._reranker = reranker
+        self._format = fmt
+        self._ahead = ahead * _AHEAD_OF_IN_FLIGHT
+        self._write = write
+        self._report = report
+
+    async def answer(self, chunk: Chunk) -> None:
+        """Write exactly `chunk.rows` answers. A failed row fails the query: one report, then empty answers."""
+        known: dict[bytes, asyncio.Future[Ranking]] = {}
+        written = 0
+
+        async def work(raw: bytes) -> bytes:
+            row = self._format.decode(raw)
+            # Equal rows are one call: ClickHouse repeats constant arguments in every row.
+            key = blake2b(raw, digest_size=16).digest()
+            if key in known:
+                ranking = await asyncio.shield(known[key])
+            else:
+                answer = known[key] = asyncio.get_running_loop().create_future()
+                try:
+                    ranking = await self._reranker.rank(row)
+                except BaseException:
+                    answer.cancel()
+                    raise
+                answer.set_result(ranking)
+            return self._format.encode(row.documents, ranking)
+
+        window = Window(aiter(chunk), work, self._ahead)
+        try:
+            async for answers in window:
+                await self._write(b"".join(answers))
+                written += len(answers)
+        except RerankError as error:
+            await window.cancel()
+            await chunk.drained()
+            # Before the empty answers: the engine raises what stands on stderr when it has its rows.
+            self._report(error)
+            await self._write(self._format.EMPTY * (chunk.rows - written))

@@ -1,0 +1,106 @@
+"""The command line, `clickhouse-rerank`: beside the worker, the only place with arguments, variables and streams."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import __version__, install, wrappers
+from .errors import RerankError
+from .formats import FORMATS
+
+_USER_SCRIPTS = Path("/var/lib/clickhouse/user_scripts")
+_CONFIG_DIR = Path("/etc/clickhouse-server")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="clickhouse-rerank", description="Rerank as a SQL function for ClickHouse.")
+    parser.add_argument("--version", action="version", version=f"clickhouse-rerank {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="run a RAG query on the embedded engine, before and after Rerank")
+    demo.add_argument("--provider", default="BM25", help="who reranks (default: BM25, in the worker, no key)")
+    demo.add_argument("--base-url", default="", help="the provider's URL, for example of a server of yours")
+    demo.add_argument("--model", default="", help="the provider's model")
+
+    sql = commands.add_parser("sql", help="run SQL on the embedded engine with Rerank and its wrappers")
+    sql.add_argument("query", help="the statements; - reads them from stdin")
+    sql.add_argument("--path", default="", help="folder that keeps the tables")
+    sql.add_argument(
+        "--format", default="", help="output format (default: PrettyCompact on a terminal, else TabSeparated)"
+    )
+
+    put = commands.add_parser("install", help="register Rerank with a ClickHouse server or a chDB udf_path")
+    put.add_argument("--user-scripts", type=Path, default=_USER_SCRIPTS, help=f"default {_USER_SCRIPTS}")
+    put.add_argument("--config-dir", type=Path, default=_CONFIG_DIR, help=f"default {_CONFIG_DIR}")
+    put.add_argument("--format", choices=FORMATS, default="JSONEachRow", help="what server and worker speak")
+    put.add_argument("--dry-run", action="store_true", help="print the files instead of writing them")
+
+    functions = commands.add_parser("functions", help="print the SQL of the wrappers (CohereRerank, ...)")
+    functions.add_argument("--on-cluster", default="", metavar="NAME", help="create them on every node of a cluster")
+    functions.add_argument("--replace", action="store_true", help="CREATE OR REPLACE instead of IF NOT EXISTS")
+
+    commands.add_parser("worker", help="the process that ClickHouse starts", add_help=False)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["worker"]:
+        from .worker import main as worker
+
+        worker(words[1:])
+    arguments = _parser().parse_args(words)
+    try:
+        match arguments.command:
+            case "demo":
+                from .demo import run
+
+                return run(arguments.provider, arguments.base_url, arguments.model)
+            case "sql":
+                return _sql(arguments.query, arguments.path, arguments.format)
+            case "install":
+                return _install(arguments)
+            case _:
+                for _, statement in wrappers.statements(on_cluster=arguments.on_cluster, replace=arguments.replace):
+                    print(statement)
+                return 0
+    except (RerankError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _sql(query: str, path: str, format_name: str) -> int:
+    from .embedded import Engine, QueryError
+
+    text = sys.stdin.read() if query == "-" else query
+    if not format_name:
+        format_name = "PrettyCompact" if sys.stdout.isatty() else "TabSeparated"
+    try:
+        with Engine(path) as engine:
+            result = engine.query(text, format_name)
+    except QueryError as error:
+        print(error, file=sys.stderr)
+        return 1
+    sys.stdout.buffer.write(result)
+    sys.stdout.buffer.flush()
+    return 0
+
+
+def _install(arguments: argparse.Namespace) -> int:
+    for file in install.plan(arguments.user_scripts, arguments.config_dir, arguments.format):
+        if arguments.dry_run:
+            print(f"would write {file.path} (mode {file.mode:o}):\n{file.text}")
+        else:
+            install.write(file)
+            print(f"wrote {file.path}")
+    if not arguments.dry_run:
+        print("\nRun next, in SQL:\n\n    SYSTEM RELOAD FUNCTIONS;")
+        print("    SELECT Rerank('red apple', ['green pear', 'red apple'], 1, 'BM25', '', '', '');")
+        print("\nThe wrappers: clickhouse-rerank functions | clickhouse-client --multiquery")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""ClickHouse inside this process (chDB), with Rerank and the wrappers registered; no server, no installation."""
+
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from . import install, wrappers
+
+_OURS = re.compile(r"Executable generates stderr: (Rerank: .*?) \(UNSUPPORTED_METHOD\)", re.DOTALL)
+_TRACE = re.compile(r",? ?Stack trace \(when copying.*?(?= \(version |$)", re.DOTALL)
+
+
+class QueryError(Exception):
+    """What the engine says of a query, without its stack trace; for an error of Rerank, that sentence alone."""
+
+
+class Engine:
+    """An embedded ClickHouse; one per process. Its workers may reach loopback, for the caller owns the machine."""
+
+    def __init__(self, path: str = "", format_name: str = "JSONEachRow") -> None:
+        from chdb.session import Session
+
+        if set(path) & set("?&"):
+            raise QueryError("The path of the tables must not contain ? or &.")
+        self._folder = tempfile.TemporaryDirectory(prefix="clickhouse-rerank-")
+        udf = Path(self._folder.name) / "udf"
+        for file in install.plan(udf, udf, format_name, ("--embedded",)):
+            install.write(file)
+        place = Path(path).absolute() if path else Path(self._folder.name) / "data"
+        self._session = Session(f"{place}?udf_path={udf}")
+        for _, statement in wrappers.statements(replace=True):
+            self.query(statement)
+
+    def query(
+        self, sql: str, format_name: str = "TabSeparated", parameters: Mapping[str, object] | None = None
+    ) -> bytes:
+        """The formatted result of a statement, or of several; errors: QueryError."""
+        try:
+            return bytes(self._session.query(sql, format_name, params=dict(parameters or {})).bytes())
+        except (RuntimeError, UnicodeDecodeError) as error:
+            raise QueryError(_sentence(str(error))) from None
+
+    def close(self) -> None:
+        """End the session and its workers; remove what was temporary."""
+        self._session.close()
+        self._folder.cleanup()
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _sentence(text: str) -> str:
+    ours = _OURS.search(text)
+    return ours[1].strip() if ours else _TRACE.sub("", text).strip()

@@ -1,0 +1,67 @@
+"""TabSeparated as ClickHouse writes and reads it: backslash escapes, arrays of single-quoted strings."""
+
+import math
+import re
+from collections.abc import Sequence
+
+from ..errors import CallerError
+from ..model import Ranking, Row
+from .lines import end_of_row
+
+__all__ = ["EMPTY", "NOISE", "decode", "encode", "end_of_row"]
+
+NOISE: frozenset[bytes] = frozenset()
+EMPTY = b"[]\n"
+
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ELEMENT = re.compile(r"'((?:[^'\\]|\\.)*)'(,|$)", re.DOTALL)
+_UNESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "0": "\0"}
+_ESCAPED = str.maketrans(
+    {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\0": "\\0", "\b": "\\b", "\f": "\\f"}
+)
+
+
+def _unescape(text: str) -> str:
+    return _ESCAPE.sub(lambda m: _UNESCAPED.get(m[1], m[1]), text) if "\\" in text else text
+
+
+def decode(raw: bytes) -> Row:
+    """One line -> Row."""
+    fields = raw.rstrip(b"\r\n").decode("utf-8", "surrogateescape").split("\t")
+    if len(fields) != 7:
+        raise CallerError("INPUT", f"A row has {len(fields)} columns, not 7. Compare <format> with --format.")
+    query, documents, top_k, provider, base_url, api_key, others = fields
+    if not top_k.isascii() or not top_k.isdigit():
+        raise CallerError("INPUT", "The third column is no UInt32. Compare <format> with --format.")
+    return Row(
+        _unescape(query),
+        _array(documents),
+        int(top_k),
+        _unescape(provider),
+        _unescape(base_url),
+        _unescape(api_key),
+        _unescape(others),
+    )
+
+
+def _array(text: str) -> list[str]:
+    if text[:1] != "[" or text[-1:] != "]":
+        raise CallerError("INPUT", "The second column is no Array(String). Compare <format> with --format.")
+    elements: list[str] = []
+    at, end = 1, len(text) - 1
+    while at < end:
+        element = _ELEMENT.match(text, at, end)
+        if element is None:
+            raise CallerError("INPUT", "The second column is no Array(String). Compare <format> with --format.")
+        elements.append(_unescape(element[1]))
+        at = element.end()
+    return elements
+
+
+def encode(documents: Sequence[str], ranking: Ranking) -> bytes:
+    """The ranked documents of one row -> one line."""
+    items = ",".join(
+        f"({i},'{documents[i].translate(_ESCAPED)}',{'nan' if math.isnan(score) else repr(score)})"
+        for i, score in ranking
+    )
+    return f"[{items}]\n".encode("utf-8", "surrogateescape")

@@ -1,0 +1,1 @@
+"""Scorers that run in the worker: no network, no key."""

@@ -1,0 +1,109 @@
+"""`others`: the JSON text of the seventh argument -> Options, checked against what the provider's record knows."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .errors import CallerError
+from .providers import Option, Provider
+
+_MAX_TEXT = 65_536
+_TYPES: dict[str, tuple[type, ...]] = {
+    "text": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "object": (dict,),
+}
+_ARTICLES = {"text": "a string", "integer": "an integer", "number": "a number", "object": "an object"}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The keys of `others`, typed; what a key's absence means is its default here."""
+
+    model: str = ""
+    model_args: Mapping[str, object] = field(default_factory=dict)
+    timeout_s: float | None = None
+    min_score: float | None = None
+    normalize: str = "none"
+    wire: str = ""
+    score_label: str = ""
+    access_key_id: str = ""
+    region_name: str = ""
+    session_token: str = field(default="", repr=False)
+    endpoint_url: str = ""
+    fields: Mapping[str, object] = field(default_factory=dict)
+    """Request fields that the provider's own keys become."""
+
+
+def parse_object(text: str) -> Mapping[str, object]:
+    """`others` as written -> its members; '' is no members."""
+    if not text:
+        return {}
+    if len(text) > _MAX_TEXT:
+        raise CallerError("BAD_OTHERS", f"others is longer than {_MAX_TEXT} characters. Pass only the keys you need.")
+    try:
+        members = json.loads(text, object_pairs_hook=_unique, parse_float=_float, parse_int=_int, parse_constant=_float)
+    except (ValueError, RecursionError):
+        raise CallerError(
+            "BAD_OTHERS", "others is not valid JSON. Pass '' or an object such as '{\"model\":\"...\"}'."
+        ) from None
+    if not isinstance(members, dict):
+        raise CallerError(
+            "BAD_OTHERS", "others is not a JSON object. Pass '' or an object such as '{\"model\":\"...\"}'."
+        )
+    return members
+
+
+def parse(members: Mapping[str, object], provider: Provider) -> Options:
+    """Members of `others` -> Options; errors: BAD_OTHERS names the key and, for an unknown one, the known ones."""
+    values: dict[str, object] = {}
+    fields: dict[str, object] = {}
+    for key, value in members.items():
+        option = provider.options.get(key)
+        if option is None:
+            known = ", ".join(sorted(provider.options))
+            raise CallerError("BAD_OTHERS", f"{provider.name} has no key {key[:60]!r} in others. Known keys: {known}.")
+        _check(key, value, option)
+        if option.field:
+            fields[option.field] = value
+        else:
+            values[key] = value
+    return Options(**values, fields=fields)  # type: ignore[arg-type]
+
+
+def _check(key: str, value: object, option: Option) -> None:
+    if type(value) not in _TYPES[option.type]:
+        raise CallerError("BAD_OTHERS", f"others.{key} must be {_ARTICLES[option.type]}.")
+    if option.choices and value not in option.choices:
+        raise CallerError("BAD_OTHERS", f"others.{key} must be one of {', '.join(option.choices)}.")
+    if isinstance(value, int | float):
+        if option.low is not None and value < option.low:
+            raise CallerError("BAD_OTHERS", f"others.{key} must be at least {option.low}.")
+        if option.high is not None and value > option.high:
+            raise CallerError("BAD_OTHERS", f"others.{key} must be at most {option.high}.")
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise CallerError("BAD_OTHERS", f"others has the key {twice[:60]!r} twice. Keep one.")
+    return members
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise CallerError("BAD_OTHERS", f"others has the number {text[:20]}. Pass a finite one.")
+    return value
+
+
+def _int(text: str) -> int:
+    if len(text) > 19:
+        raise CallerError(
+            "BAD_OTHERS", f"others has the number {text[:20]}..., which exceeds 64 bits. Pass a smaller one."
+        )
+    return int(text)

@@ -1,0 +1,17 @@
+"""text-embeddings-inference: `{query, texts}` in, a bare list `[{index, score}]` of every text out.
+
+Source: text-embeddings-inference docs/openapi.json, `/rerank`; its SageMaker image serves the same at `/invocations`.
+"""
+
+from ..model import Call, Scores
+from . import scored_items
+
+
+def body(call: Call) -> object:
+    """`{query, texts}`; `truncate` because servers before 1.7 refuse a text over the model's length otherwise."""
+    return {"query": call.query, "texts": call.documents, "truncate": True, **call.fields}
+
+
+def scores(payload: object, call: Call) -> Scores:
+    """One item for every text."""
+    return scored_items.read(payload, len(call.documents), len(call.documents))

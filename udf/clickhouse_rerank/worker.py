@@ -1,0 +1,166 @@
+"""The process that ClickHouse starts: the only place with stdin, stdout, stderr and an exit code.
+
+Contract with the engine: rows in on fd 0; exactly as many answers out on fd 1, flushed as they are ready; at most one
+line a chunk on fd 2, before the chunk's last answer, since anything later fails the next query. Both outputs are moved
+to private descriptors first, so that no print, warning or library can reach them.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from .errors import ProtocolError, RerankError
+
+_USAGE = "clickhouse-rerank worker [--format JSONEachRow|TabSeparated|RowBinary] [--embedded]"
+_MAX_REPORT = 4000  # the engine reads 4,096 bytes of stderr before it stops polling; the rest would fail the next query
+_READ_BYTES = 1 << 20
+_PIPE_BYTES = 1 << 20
+_AFTER_EOF_S = 0.8
+
+
+class _Streams:
+    """fds 0, 1 and 2 as found at start; 1 and 2 themselves lead nowhere from then on."""
+
+    def __init__(self) -> None:
+        self.input = os.dup(0)
+        self.output = os.dup(1)
+        self.errors = os.dup(2)
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for fd in (0, 1, 2):
+            os.dup2(nowhere, fd)
+        os.close(nowhere)
+        for fd in (self.input, self.output):
+            if not os.isatty(fd):
+                os.set_blocking(fd, False)
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(self.input, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+    async def read(self) -> bytes:
+        """Some bytes, or b"" at the end."""
+        while True:
+            try:
+                return os.read(self.input, _READ_BYTES)
+            except BlockingIOError:
+                loop = asyncio.get_running_loop()
+                await _ready(self.input, loop.add_reader, loop.remove_reader)
+
+    async def write(self, data: bytes) -> None:
+        """All of `data`."""
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self.output, view) :]
+            except BlockingIOError:
+                loop = asyncio.get_running_loop()
+                await _ready(self.output, loop.add_writer, loop.remove_writer)
+
+    def report(self, error: RerankError) -> None:
+        """One line for the SQL user, in a single write."""
+        line = str(error).encode("utf-8", "replace")[:_MAX_REPORT].decode("utf-8", "ignore")
+        with contextlib.suppress(OSError):
+            os.write(self.errors, line.encode())
+
+
+async def _ready(fd: int, watch: Callable[..., object], unwatch: Callable[[int], object]) -> None:
+    ready = asyncio.get_running_loop().create_future()
+    watch(fd, lambda: None if ready.done() else ready.set_result(None))
+    try:
+        await ready
+    finally:
+        unwatch(fd)
+
+
+async def _serve(streams: _Streams, format_name: str, embedded: bool) -> int:
+    """Answer chunks until the input ends; the exit code."""
+    from .chunk import Answerer, Chunk
+    from .formats import FORMATS
+    from .framing import Framing
+    from .rerank import Reranker
+    from .settings import load
+
+    settings = load(os.environ, embedded=embedded)
+    fmt = FORMATS[format_name]
+    framing = Framing(fmt)
+    chunks: asyncio.Queue[Chunk] = asyncio.Queue()
+    answerer = Answerer(Reranker(settings), fmt, settings.limits.max_in_flight, streams.write, streams.report)
+
+    async def read_chunks() -> None:
+        chunk = Chunk(0)
+        while data := await streams.read():
+            for item in framing.feed(data):
+                if isinstance(item, bytes):
+                    chunk.add(item)
+                else:
+                    chunk = Chunk(item)
+                    chunks.put_nowait(chunk)
+            await asyncio.sleep(0)
+
+    async def answer_chunks() -> NoReturn:
+        while True:
+            chunk = await chunks.get()
+            await answerer.answer(chunk)
+            chunks.task_done()
+
+    reading = asyncio.create_task(read_chunks())
+    answering = asyncio.create_task(answer_chunks())
+    await asyncio.wait((reading, answering), return_when=asyncio.FIRST_COMPLETED)
+    if answering.done():
+        answering.result()
+    reading.result()
+    if not framing.between_chunks:
+        return 1
+    # The input has ended: the session is over, or a person piped one chunk in and reads on.
+    unanswered = asyncio.create_task(chunks.join())
+    await asyncio.wait((unanswered, answering), return_when=asyncio.FIRST_COMPLETED, timeout=_AFTER_EOF_S)
+    if answering.done():
+        answering.result()
+    return 0 if unanswered.done() else 1
+
+
+def _arguments(argv: Sequence[str]) -> tuple[str, bool]:
+    """(format, embedded) of a command line, which the registration writes."""
+    from .formats import FORMATS
+
+    format_name, embedded = "JSONEachRow", False
+    rest = iter(argv)
+    for argument in rest:
+        if argument == "--embedded":
+            embedded = True
+        elif argument == "--format":
+            format_name = next(rest, "")
+        else:
+            raise ProtocolError(f"The worker does not know {argument[:40]!r}. Usage: {_USAGE}")
+    if format_name not in FORMATS:
+        raise ProtocolError(f"The worker has no format {format_name[:40]!r}. Usage: {_USAGE}")
+    return format_name, embedded
+
+
+def main(argv: Sequence[str]) -> NoReturn:
+    """Run until the input ends; leaves the process without waiting for threads or connections."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the client that started the engine
+    streams = _Streams()
+    try:
+        # Not asyncio.run: it would wait for threads that look up a name.
+        code = asyncio.new_event_loop().run_until_complete(_serve(streams, *_arguments(argv)))
+    except RerankError as error:
+        streams.report(error)
+        code = 1
+    except BrokenPipeError:
+        code = 1
+    except Exception as error:  # noqa: BLE001 - the last resort: the text may hold a key or a document, the type cannot
+        where = error.__traceback__
+        while where is not None and where.tb_next is not None:
+            where = where.tb_next
+        at = f"{where.tb_frame.f_code.co_filename.rpartition('/')[2]}:{where.tb_lineno}" if where else "?"
+        streams.report(RerankError("INTERNAL", f"{type(error).__name__} at {at}. Report it to clickhouse-rerank."))
+        code = 1
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
