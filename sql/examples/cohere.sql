@@ -1,0 +1,22 @@
+-- The wrapper, with key and URL written into it; on a cluster, add ON CLUSTER '{cluster}' behind the name.
+CREATE OR REPLACE FUNCTION CohereRerank AS (query, documents, top_k) ->
+    Rerank(query, documents, top_k, 'Cohere', 'https://api.cohere.ai/v1/rerank', 'YOUR_COHERE_API_KEY', '');
+
+SELECT CohereRerank(
+    'capital of France',
+    ['Lyon lies on the Rhone', 'Paris is the capital of France', 'the capital of Italy is Rome'],
+    2) AS best;
+
+-- The direct call, with a model and v1's limit of chunks per document.
+SELECT Rerank(
+    'river through Lyon',
+    ['Lyon has a river', 'Paris is the capital of France', 'a river runs through Rome'],
+    2, 'Cohere', 'https://api.cohere.ai/v1/rerank', 'YOUR_COHERE_API_KEY',
+    '{"model": "rerank-v3.5", "max_chunks_per_doc": 10}') AS best;
+
+-- A v2 URL speaks v2, which limits tokens instead.
+SELECT Rerank(
+    'bridge across the Seine',
+    ['a bridge across the Tiber', 'the oldest bridge across the Seine'],
+    1, 'Cohere', 'https://api.cohere.com/v2/rerank', 'YOUR_COHERE_API_KEY',
+    '{"model": "rerank-v3.5", "max_tokens_per_doc": 512}') AS best;

@@ -1,0 +1,15 @@
+-- The wrapper, with key and URL written into it.
+CREATE OR REPLACE FUNCTION JinaRerank AS (query, documents, top_k) ->
+    Rerank(query, documents, top_k, 'Jina', 'https://api.jina.ai/v1/rerank', 'YOUR_JINA_API_KEY', '');
+
+SELECT JinaRerank(
+    'organic skin care',
+    ['mechanical keyboards', 'organic care for sensitive skin', 'skin of a drum'],
+    2) AS best;
+
+-- The direct call, with a model.
+SELECT Rerank(
+    'quiet keyboard',
+    ['loud keyboard', 'a quiet mechanical keyboard', 'organic skin care'],
+    2, 'Jina', 'https://api.jina.ai/v1/rerank', 'YOUR_JINA_API_KEY',
+    '{"model": "jina-reranker-v2-base-multilingual"}') AS best;

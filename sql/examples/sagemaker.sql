@@ -1,0 +1,14 @@
+-- base_url is the endpoint's name, api_key the secret access key. The wrapper has both written into it.
+CREATE OR REPLACE FUNCTION SageMakerRerank AS (query, documents, top_k) ->
+    Rerank(query, documents, top_k, 'SageMaker', 'my-reranker', 'YOUR_AWS_SECRET_ACCESS_KEY',
+        '{"access_key_id": "YOUR_AWS_ACCESS_KEY_ID", "region_name": "us-east-1"}');
+
+SELECT SageMakerRerank('opening hours of the museum', ['museum opening hours', 'the museum shop'], 2) AS best;
+
+-- The direct call, with temporary keys; model_args go into the request beside "inputs".
+SELECT Rerank(
+    'tickets for students',
+    ['tickets for groups', 'cheaper tickets for students'],
+    1, 'SageMaker', 'my-reranker', 'YOUR_AWS_SECRET_ACCESS_KEY',
+    '{"access_key_id": "YOUR_AWS_ACCESS_KEY_ID", "region_name": "us-east-1", "session_token": "YOUR_AWS_SESSION_TOKEN",
+      "model_args": {"parameters": {"max_length": 256}}}') AS best;

@@ -1,0 +1,78 @@
+"""The README says what the code does: its tables are generated, its SQL and TOML run.
+
+`python tests/test_readme.py` writes the generated tables anew.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Sql
+
+from clickhouse_rerank.errors import CODES
+from clickhouse_rerank.settings import parse
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def errors() -> str:
+    """The table of codes."""
+    rows = "".join(f"| `{code}` | {meaning.meaning} | {meaning.remedy} |\n" for code, meaning in CODES.items())
+    return "| code | meaning | what helps |\n|---|---|---|\n" + rows
+
+
+BLOCKS: dict[str, Callable[[], str]] = {"errors": errors}
+
+
+def with_blocks(text: str) -> str:
+    """The README's text with every generated table as it should be."""
+    for name, render in BLOCKS.items():
+        block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text, found = block.subn(lambda m, table=render(): f"{m[1]}{table}{m[2]}", text)
+        assert found == 1, f"README has {found} blocks {name}"
+    return text
+
+
+def fenced(language: str) -> list[str]:
+    """The README's code blocks in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+
+
+def test_generated_tables_are_current() -> None:
+    """Each table is what the code would write today."""
+    text = README.read_text("utf-8")
+    assert with_blocks(text) == text, "run: python tests/test_readme.py"
+
+
+def test_the_first_query_gives_the_output_shown(sql: Sql) -> None:
+    """A reader who pastes the first query sees the result that stands under it."""
+    shown = re.findall(r"│ +(\d+) │ (.*?) +│ +([\d.]+) │", README.read_text("utf-8"))
+    assert [(str(i), text, f"{score:.6f}") for i, text, score in sql.rows(fenced("sql")[0])] == [
+        (i, text, f"{float(score):.6f}") for i, text, score in shown
+    ]
+
+
+@pytest.mark.parametrize("statement", [s for block in fenced("sql") for s in block.split(";\n") if "'BM25'" in s])
+def test_keyless_statements_run(sql: Sql, statement: str) -> None:
+    """Every statement that needs no key gives rows."""
+    assert sql.rows(statement.strip().rstrip(";"))
+
+
+def test_the_configuration_shown_is_one(tmp_path: Path) -> None:
+    """The TOML example is accepted as it stands, but for the paths of its secrets."""
+    secret = tmp_path / "key"
+    secret.write_text("key")
+    secret.chmod(0o600)
+    (example,) = fenced("toml")
+    document = tomllib.loads(re.sub(r'"/run/secrets/\w+"', f'"{secret}"', example))
+    settings = parse(document, {}, where="config.toml")
+    assert sorted(settings.credentials) == ["aws", "local", "prod"]
+    assert settings.default_credential("cohere") is settings.credentials["prod"]
+
+
+if __name__ == "__main__":
+    README.write_text(with_blocks(README.read_text("utf-8")), "utf-8")
