@@ -71,6 +71,10 @@ CODES: dict[str, Code] = {
         "The provider's certificate or TLS version is not acceptable.",
         "Check `base_url`, or the server's `network.ca_file`.",
     ),
+    "RESOURCE": Code(
+        "The worker ran out of sockets, descriptors or memory.", "Raise the server's limits, or run fewer queries."
+    ),
+    "LOADING": Code("The model is still loading.", "Try again when the provider says that it is ready."),
     "INPUT": Code(
         "ClickHouse sent something that is no row of Rerank.", "Compare the registration with the worker's --format."
     ),
@@ -84,6 +88,7 @@ class RerankError(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"Rerank: {code}: {message}")
         self.code = code
+        self.message = message
 
 
 class CallerError(RerankError):
@@ -95,11 +100,15 @@ class RequestRejectedError(RerankError):
 
 
 class ProviderFailedError(RerankError):
-    """The provider, or the way to it, failed; `retryable` when another attempt may succeed."""
+    """The provider, or the way to it, failed.
 
-    def __init__(self, code: str, message: str, *, retryable: bool = False) -> None:
+    `retryable` when another attempt may succeed; `wait_s`, seconds, when the provider said after how long.
+    """
+
+    def __init__(self, code: str, message: str, *, retryable: bool = False, wait_s: float | None = None) -> None:
         super().__init__(code, message)
         self.retryable = retryable
+        self.wait_s = wait_s
 
 
 class ProtocolError(RerankError):

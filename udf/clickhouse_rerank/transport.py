@@ -4,6 +4,7 @@ httpx's transport interface over aiohttp: called without httpx's client, so that
 decompression do not exist here. Whatever a library raises becomes one of our errors at this boundary, without its text.
 """
 
+import errno
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -26,7 +27,12 @@ from .settings import Limits, Network
 _MAX_ERROR_BYTES = 64 << 10
 _IDLE_S = 4.0  # below the 5 s after which many servers close an idle connection
 
+_BEFORE_ANY_ANSWER = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
+_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL))
+
 _permission: ContextVar[Permission] = ContextVar("permission")
+_reused: ContextVar[list[bool]] = ContextVar("reused")
+"""Non-empty when the request under way went out on a connection kept from an earlier one."""
 
 
 class _BlockedError(OSError):
@@ -35,7 +41,7 @@ class _BlockedError(OSError):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a provider answered. `body` is complete, or for a status of 300 and above its first 64 KiB."""
+    """What a provider answered. `body` is complete, or for a status of 300 and above its first 64 KiB, if plain."""
 
     status: int
     headers: Mapping[str, str]
@@ -52,6 +58,8 @@ class _Resolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         results = await self._system.resolve(host, port, family)
+        if not results:
+            raise socket.gaierror(socket.EAI_NONAME, "no address")
         if not all(guard.permits(result["host"], _permission.get()) for result in results):
             raise _BlockedError
         return results
@@ -68,6 +76,21 @@ def _socket(address: Any) -> socket.socket:
     return socket.socket(family, kind, protocol)
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Does not reuse a connection on which something came unasked: that would pass for the next request's answer."""
+
+    async def _get(self, key: Any, traces: Any) -> Any:
+        while (connection := await super()._get(key, traces)) is not None:
+            if connection.protocol is not None and not connection.protocol.should_close:
+                return connection
+            connection.close()
+        return None
+
+
+async def _note_reuse(*_: object) -> None:
+    _reused.get().append(True)
+
+
 class Transport:
     """Connections to providers, kept alive and shared by all calls of one worker."""
 
@@ -80,6 +103,7 @@ class Transport:
         """Send one request. Errors: BLOCKED, DNS, CONNECT, TLS, PROTOCOL; the caller holds the deadline."""
         target = parse_url(url)
         _permission.set(guard.permission(target, self._network))
+        _reused.set([])
         connect_s = self._limits.connect_s
         request = httpx.Request(
             "POST",
@@ -89,7 +113,13 @@ class Transport:
             extensions={"timeout": {"connect": connect_s, "pool": connect_s}},
         )
         try:
-            response = await self._transport().handle_async_request(request)
+            try:
+                response = await self._transport().handle_async_request(request)
+            except httpx.HTTPError as error:
+                # Between two requests the server may close a kept connection just as this one leaves on it.
+                if not (_reused.get() and _caused_by(error, _BEFORE_ANY_ANSWER)):
+                    raise
+                response = await self._transport().handle_async_request(request)
             try:
                 return await self._read(response, target)
             finally:
@@ -100,7 +130,9 @@ class Transport:
     async def _read(self, response: httpx.Response, url: Url) -> Reply:
         headers = {name.lower(): value for name, value in response.headers.items()}
         refused = response.status_code >= 300
-        if not refused and headers.get("content-encoding", "identity").lower() != "identity":
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            if refused:
+                return Reply(response.status_code, headers, b"")
             raise ProviderFailedError("PROTOCOL", f"{url.host} compressed its answer although it was asked not to.")
         cap = _MAX_ERROR_BYTES if refused else self._limits.max_response_bytes
         body = bytearray()
@@ -113,21 +145,28 @@ class Transport:
                 raise ProviderFailedError(
                     "PROTOCOL", f"The answer of {url.host} exceeds {cap} bytes. Send fewer documents."
                 )
-        return Reply(response.status_code, headers, bytes(body[:cap]))
+        del body[cap:]
+        return Reply(response.status_code, headers, bytes(body))
 
     def _transport(self) -> AiohttpTransport:
         if self._http is None:
             context = ssl.create_default_context(cafile=certifi.where())
             context.minimum_version = ssl.TLSVersion.TLSv1_2
-            connector = aiohttp.TCPConnector(
+            connector = _Connector(
                 limit=0,
                 ssl=context,
                 resolver=_Resolver(),
                 socket_factory=_socket,
                 keepalive_timeout=_IDLE_S,
             )
+            trace = aiohttp.TraceConfig()
+            trace.on_connection_reuseconn.append(_note_reuse)
             session = aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                trust_env=False,
+                trace_configs=[trace],
             )
             self._http = AiohttpTransport(verify=context, trust_env=False, client=session)
         return self._http
@@ -140,8 +179,14 @@ class Transport:
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
-        yield error
+        # "More bytes, please" is how OpenSSL waits; what happens meanwhile has it as its context.
+        if not isinstance(error, ssl.SSLWantReadError | ssl.SSLWantWriteError):
+            yield error
         error = error.__cause__ or error.__context__
+
+
+def _caused_by(error: BaseException, kinds: tuple[type[BaseException], ...]) -> bool:
+    return any(isinstance(link, kinds) for link in _chain(error))
 
 
 class _Cause(NamedTuple):
@@ -155,6 +200,12 @@ class _Cause(NamedTuple):
 
 _CAUSES = (
     _Cause((socket.gaierror,), "DNS", "The host {host} has no address. Check base_url.", retryable=True),
+    _Cause(
+        (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError),
+        "CONNECT",
+        "{host}:{port} closed the connection within TLS.",
+        retryable=True,
+    ),
     _Cause((ssl.SSLError,), "TLS", "No trusted TLS connection to {host}. Check base_url and the certificate."),
     _Cause(
         (aiohttp.ConnectionTimeoutError,),
@@ -185,11 +236,12 @@ _CAUSES = (
 
 def _translated(error: Exception, url: Url) -> RerankError:
     """A library's exception -> ours; its text stays behind, for it may hold the whole header."""
-    chain = tuple(_chain(error))
-    if any(isinstance(link, _BlockedError) for link in chain):
+    if _caused_by(error, (_BlockedError,)):
         return guard.blocked(url.host)
+    if any(isinstance(link, OSError) and link.errno in _EXHAUSTED for link in _chain(error)):
+        return ProviderFailedError("RESOURCE", "The worker has no free socket, descriptor or memory.", retryable=True)
     for cause in _CAUSES:
-        if any(isinstance(link, cause.kinds) for link in chain):
+        if _caused_by(error, cause.kinds):
             text = cause.text.format(host=url.host, port=url.port)
             return ProviderFailedError(cause.code, text, retryable=cause.retryable)
     return ProviderFailedError("CONNECT", f"The connection to {url.host}:{url.port} broke.", retryable=True)

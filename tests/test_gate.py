@@ -1,0 +1,122 @@
+"""How hard an endpoint is asked: admission, halving, budget and throttle, with a clock of the test's own."""
+
+import asyncio
+
+from clickhouse_rerank.gate import Gate
+
+
+class Clock:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def gate(most: int = 8, chance: float = 0.0) -> tuple[Gate, Clock]:
+    clock = Clock()
+    return Gate(most, clock, lambda: chance), clock
+
+
+def test_places_are_bounded_and_given_in_order() -> None:
+    """Never more than the limit inside; those who wait enter in the order they came."""
+
+    async def run() -> tuple[list[int], int]:
+        entry, _ = gate(2)
+        entered: list[int] = []
+        inside = most = 0
+
+        async def visit(number: int) -> None:
+            nonlocal inside, most
+            async with entry:
+                entered.append(number)
+                inside += 1
+                most = max(most, inside)
+                for _ in range(3):
+                    await asyncio.sleep(0)
+                inside -= 1
+
+        await asyncio.gather(*(visit(number) for number in range(9)))
+        return entered, most
+
+    assert asyncio.run(run()) == (list(range(9)), 2)
+
+
+def test_one_who_gives_up_waiting_takes_no_place() -> None:
+    """Cancelling a waiter, before or in the moment of its turn, leaves the gate as wide as before."""
+
+    async def run() -> int:
+        entry, _ = gate(1)
+        await entry.__aenter__()
+        waiters = [asyncio.create_task(entry.__aenter__()) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiters[0].cancel()
+        await entry.__aexit__()
+        waiters[1].cancel()
+        await asyncio.gather(*waiters, return_exceptions=True)
+        return sum(not waiter.cancelled() for waiter in waiters)
+
+    assert asyncio.run(run()) == 1
+
+
+def test_too_many_halves_once_per_round_and_success_widens() -> None:
+    """Refusals of requests sent before the last halving do not halve again; four successes give one place back."""
+    entry, clock = gate(64)
+    sent = clock.now
+    clock.now += 1
+    for _ in range(10):
+        entry.crowded(sent)
+    assert entry.limit == 32
+    clock.now += 1
+    entry.crowded(clock.now)
+    assert entry.limit == 16
+    for _ in range(3):
+        entry.accepted()
+    assert entry.limit == 16
+    entry.accepted()
+    assert entry.limit == 17
+    for _ in range(2000):
+        entry.accepted()
+    assert entry.limit == 64
+    for _ in range(100):
+        clock.now += 1
+        entry.crowded(clock.now)
+    assert entry.limit == 1
+
+
+def test_f13_retries_are_paid_from_a_budget_that_success_refills() -> None:
+    """Twenty retries in a total outage, then none; five successes pay for one more."""
+    entry, _ = gate()
+    assert sum(entry.pay_for_retry() for _ in range(1000)) == 20
+    for _ in range(5):
+        entry.accepted()
+    assert [entry.pay_for_retry(), entry.pay_for_retry()] == [True, False]
+
+
+def test_a_failing_endpoint_is_spared_all_but_a_look_a_second() -> None:
+    """After an outage's failures nothing is sent but one request a second; one that succeeds opens the gate again."""
+    entry, clock = gate(chance=0.0)
+    for _ in range(50):
+        entry.failed()
+    assert [entry.admits() for _ in range(5)] == [True, False, False, False, False]
+    clock.now += 1
+    assert [entry.admits() for _ in range(5)] == [True, False, False, False, False]
+    entry.accepted()
+    assert all(entry.admits() for _ in range(50))
+
+
+def test_an_endpoint_that_answers_half_is_asked_all() -> None:
+    """No request is withheld while at least half are accepted; what is older than 30 s does not count."""
+    entry, clock = gate(chance=0.0)
+    for _ in range(50):
+        entry.failed()
+        entry.accepted()
+    assert all(entry.admits() for _ in range(50))
+    for _ in range(500):
+        entry.failed()
+    assert not all(entry.admits() for _ in range(5))
+    clock.now += 31
+    assert entry.admits()
+    assert entry.admits()
