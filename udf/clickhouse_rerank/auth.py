@@ -1,18 +1,23 @@
-"""How a request proves who asks: a bearer token, or an AWS signature made by botocore from explicit keys only.
+"""How a request proves who asks: a key in a header, or an AWS signature made by botocore from explicit keys only.
 
 botocore's credential chain (environment, ~/.aws, instance role) is never touched; its signer and endpoint rules are.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
+from .errors import CallerError
 from .model import Secret
 
+if TYPE_CHECKING:
+    from botocore.regions import EndpointResolver
 
-def bearer(key: Secret) -> Mapping[str, str]:
-    """The header for a key; none for no key."""
-    return {"Authorization": f"Bearer {key.reveal()}"} if key else {}
+
+def key_header(key: Secret, header: str = "Authorization", text: str = "Bearer {}") -> Mapping[str, str]:
+    """The header for a key, which is `text` with the key in it; none for no key."""
+    return {header: text.format(key.reveal())} if key else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +43,31 @@ def sigv4(url: str, headers: Mapping[str, str], body: bytes, keys: AwsKeys) -> M
     return dict(request.headers.items())
 
 
-@cache
+@lru_cache(maxsize=64)
 def aws_host(endpoint: str, region: str) -> str:
-    """The host of an AWS service in a region, by botocore's endpoint rules, read from its own package only."""
+    """The host of an AWS service in a region, by botocore's endpoint rules."""
+    resolved = _resolver().construct_endpoint(endpoint, region)
+    if resolved is None:
+        raise CallerError("BAD_OTHERS", "others.region_name is no AWS region of this service.")
+    return str(resolved["hostname"])
+
+
+@lru_cache(maxsize=64)
+def aws_partition(region: str) -> str:
+    """The partition of a region, the second word of its ARNs."""
+    from botocore.exceptions import UnknownRegionError
+
+    try:
+        return str(_resolver().get_partition_for_region(region))
+    except UnknownRegionError:
+        raise CallerError("BAD_OTHERS", "others.region_name is no AWS region.") from None
+
+
+@cache
+def _resolver() -> "EndpointResolver":
+    """botocore's endpoint rules, read from its own package only."""
     from botocore.loaders import Loader
     from botocore.regions import EndpointResolver
 
     loader = Loader(include_default_search_paths=False, extra_search_paths=[Loader.BUILTIN_DATA_PATH])
-    resolved = EndpointResolver(loader.load_data("endpoints")).construct_endpoint(endpoint, region)
-    if resolved is None:
-        from .errors import CallerError
-
-        raise CallerError("BAD_OTHERS", "others.region_name is no AWS region of this service.")
-    return str(resolved["hostname"])
+    return EndpointResolver(loader.load_data("endpoints"))

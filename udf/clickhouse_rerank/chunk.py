@@ -48,7 +48,7 @@ class Answerer:
         fmt: Format,
         ahead: int,
         write: Callable[[bytes], Awaitable[None]],
-        report: Callable[[RerankError], None],
+        report: Callable[[RerankError], Awaitable[None]],
     ) -> None:
         self._reranker = reranker
         self._format = fmt
@@ -86,5 +86,5 @@ class Answerer:
             await window.cancel()
             await chunk.drained()
             # Before the empty answers: the engine raises what stands on stderr when it has its rows.
-            self._report(error)
+            await self._report(error)
             await self._write(self._format.EMPTY * (chunk.rows - written))

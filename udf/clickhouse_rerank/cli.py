@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import __version__, install, wrappers
+from . import __version__, catalogue, install, wrappers
 from .errors import RerankError
 from .formats import FORMATS
 
@@ -36,9 +36,12 @@ def _parser() -> argparse.ArgumentParser:
     put.add_argument("--format", choices=FORMATS, default="JSONEachRow", help="what server and worker speak")
     put.add_argument("--dry-run", action="store_true", help="print the files instead of writing them")
 
-    functions = commands.add_parser("functions", help="print the SQL of the wrappers (CohereRerank, ...)")
+    functions = commands.add_parser("functions", help="print the SQL of the wrappers, one per provider")
     functions.add_argument("--on-cluster", default="", metavar="NAME", help="create them on every node of a cluster")
     functions.add_argument("--replace", action="store_true", help="CREATE OR REPLACE instead of IF NOT EXISTS")
+
+    table = commands.add_parser("providers", help="print the providers with their defaults and limits")
+    table.add_argument("--format", choices=("text", "markdown"), default="text")
 
     commands.add_parser("worker", help="the process that ClickHouse starts", add_help=False)
     return parser
@@ -62,6 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return _sql(arguments.query, arguments.path, arguments.format)
             case "install":
                 return _install(arguments)
+            case "providers":
+                print(catalogue.markdown() if arguments.format == "markdown" else catalogue.text(), end="")
+                return 0
             case _:
                 for _, statement in wrappers.statements(on_cluster=arguments.on_cluster, replace=arguments.replace):
                     print(statement)
@@ -74,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _sql(query: str, path: str, format_name: str) -> int:
     from .embedded import Engine, QueryError
 
-    text = sys.stdin.read() if query == "-" else query
+    text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape") if query == "-" else query
     if not format_name:
         format_name = "PrettyCompact" if sys.stdout.isatty() else "TabSeparated"
     try:

@@ -29,7 +29,11 @@ class Engine:
         for file in install.plan(udf, udf, format_name, ("--embedded",)):
             install.write(file)
         place = Path(path).absolute() if path else Path(self._folder.name) / "data"
-        self._session = Session(f"{place}?udf_path={udf}")
+        try:
+            self._session = Session(f"{place}?udf_path={udf}")
+        except RuntimeError as error:
+            self._folder.cleanup()
+            raise QueryError(f"The tables in {place} cannot be opened. {_sentence(str(error))}") from None
         for _, statement in wrappers.statements(replace=True):
             self.query(statement)
 
@@ -38,8 +42,14 @@ class Engine:
     ) -> bytes:
         """The formatted result of a statement, or of several; errors: QueryError."""
         try:
+            sql.encode()
+        except UnicodeEncodeError:
+            raise QueryError("The SQL is not valid UTF-8. Write other bytes with unhex('...').") from None
+        try:
             return bytes(self._session.query(sql, format_name, params=dict(parameters or {})).bytes())
-        except (RuntimeError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:  # the engine's message quotes invalid bytes
+            raise QueryError(_sentence(error.object.decode("utf-8", "replace"))) from None
+        except RuntimeError as error:
             raise QueryError(_sentence(str(error))) from None
 
     def close(self) -> None:
@@ -58,4 +68,4 @@ class Engine:
 
 def _sentence(text: str) -> str:
     ours = _OURS.search(text)
-    return ours[1].strip() if ours else _TRACE.sub("", text).strip()
+    return ours[1].strip() if ours else " ".join(_TRACE.sub("", text).split())

@@ -6,41 +6,25 @@ carries only a key from SQL. Decided here, before any name is looked up.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from . import auth, options
 from .errors import CallerError
 from .model import Secret
 from .options import Options
-from .providers import PROVIDERS, Provider
+from .providers import PROVIDERS, Provider, RequestLimits, find
 from .settings import Credential, Settings
+from .urls import Url, is_complete, parse_url, request_url
+from .wires import WIRES
 
-_URL = re.compile(
-    r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
-    r"(?P<path>(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]*)*)"
-)
-_NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}")
+__all__ = ["Endpoint", "Url", "parse_url", "request_url", "resolve"]
+
 _KEY = re.compile(r"[\x21-\x7e]{1,4096}")
 _REFERENCE = "cred:"
 _AWS_NAME = re.compile(r"[A-Za-z0-9](?:-*[A-Za-z0-9]){0,62}")
 _AWS_REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}")
-_ENDS = ("/rerank", "/reranks", "/reranking", "/ranking", ":rank", "/invocations")
-
-
-class Url(NamedTuple):
-    """An http(s) URL in parts; `path` begins with / or is empty."""
-
-    scheme: str
-    host: str
-    port: int
-    path: str
-
-    def __str__(self) -> str:
-        default = {"http": 80, "https": 443}[self.scheme]
-        port = "" if self.port == default else f":{self.port}"
-        return f"{self.scheme}://{self.host}{port}{self.path}"
+_PLACE = re.compile(r"\{([a-z_]+)\}")
+_PATH_MODEL = re.compile(r"[A-Za-z0-9._~:@+-]+(?:/[A-Za-z0-9._~:@+-]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,52 +38,48 @@ class Endpoint:
     credential: str
     """Name of the server's credential; "" for a key from SQL or none."""
     options: Options
+    model: str = ""
+    """As requests name it; "" leaves it to the server."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """What the provider wants beside the key."""
+
+    @property
+    def wire(self) -> str:
+        """Key of wires.WIRES."""
+        return self.options.wire or self.provider.wire
+
+    @property
+    def limits(self) -> RequestLimits:
+        """What one request may hold."""
+        return self.provider.limits.within(self.provider.wire_limits.get(self.wire, RequestLimits()))
+
+    @property
+    def is_listwise(self) -> bool:
+        """Whether scores depend on the other documents of the request."""
+        return self.provider.is_listwise(self.model)
 
     @property
     def key_name(self) -> str:
         """What the caller must check when the provider refuses the key."""
-        return f"the credential '{_REFERENCE}{self.credential}'" if self.credential else "api_key"
+        if self.credential:
+            return f"the credential '{_REFERENCE}{self.credential}'"
+        return "api_key" if self.provider.aws is None else "api_key, others.access_key_id and others.session_token"
 
-
-def parse_url(text: str, where: str = "base_url") -> Url:
-    """A URL in the one grammar that is accepted; errors: BAD_URL, which does not repeat the text."""
-    if "://" not in text[:12]:
-        raise CallerError("BAD_URL", f"{where} has no scheme. Write it as https://host/path.")
-    scheme, _, rest = text.partition("://")
-    authority, slash, path = rest.partition("/")
-    match = _URL.fullmatch(f"{scheme.lower()}://{authority.lower()}{slash}{path}") if len(text) <= 2048 else None
-    if match is None or {".", ".."} & set(match["path"].split("/")):
-        raise CallerError(
-            "BAD_URL",
-            f"{where} is not a plain http(s) URL. Write scheme, host, port and path; no user, query or fragment.",
+    def signed(self, headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:
+        """`headers` with the provider's own and the proof of who asks, for a request with this body."""
+        record, chosen = self.provider, self.options
+        headers = {**headers, **self.headers}
+        if record.aws is None:
+            return {**headers, **auth.key_header(self.key, record.key_header, record.key_format)}
+        keys = auth.AwsKeys(
+            chosen.access_key_id, self.key, chosen.session_token, chosen.region_name, record.aws.signing
         )
-    if _NUMERIC.fullmatch(match["host"].rpartition(".")[2]) and not _IPV4.fullmatch(match["host"]):
-        raise CallerError(
-            "BAD_URL", f"{where} has a host that looks like a number. Write an IPv4 address as 192.0.2.1."
-        )
-    port = int(match["port"] or {"http": 80, "https": 443}[match["scheme"]])
-    if not 0 < port < 65536:
-        raise CallerError("BAD_URL", f"{where} has a port outside 1 to 65535.")
-    return Url(match["scheme"], match["host"].rstrip("."), port, match["path"])
-
-
-def request_url(base: Url, path: str) -> Url:
-    """The URL of requests for a base_url, however it was written.
-
-    A path that ends as rerank paths do is taken as it is (without a trailing slash); `/v1` or `/v2` gets `/rerank`;
-    no path gets the provider's own, `path`; any other path is a prefix and gets the provider's own behind it.
-    """
-    given = base.path.rstrip("/")
-    if path == "/" or given.endswith(_ENDS):
-        return base._replace(path=given or "/")
-    if given.endswith(("/v1", "/v2")):
-        return base._replace(path=given + "/rerank")
-    return base._replace(path=given + path)
+        return auth.sigv4(self.url, headers, body, keys)
 
 
 def resolve(provider: str, base_url: str, api_key: str, others: str, settings: Settings) -> Endpoint:
     """The four constant arguments of a call -> Endpoint; errors: CallerError."""
-    record = PROVIDERS.get(provider.strip().lower())
+    record = find(provider)
     if record is None:
         names = ", ".join(known.name for known in PROVIDERS.values())
         raise CallerError("UNKNOWN_PROVIDER", f"There is no provider {provider[:40]!r}. Providers: {names}.")
@@ -160,6 +140,10 @@ def _credential(record: Provider, base_url: str, api_key: str, settings: Setting
 
 def _bound(record: Provider, credential: Credential, base_url: str) -> bool:
     bound = credential.base_url or record.url
+    for key, value in credential.others.items():
+        if key in record.options and record.options[key].bound:
+            bound = bound.replace(f"{{{key}}}", str(value))
+    bound = bound.partition("{")[0]
     if not bound or "://" not in bound:
         return base_url == bound
     ours, theirs = parse_url(bound, f"base_url of the credential {credential.name!r}"), parse_url(base_url)
@@ -168,28 +152,69 @@ def _bound(record: Provider, credential: Credential, base_url: str) -> bool:
 
 
 def _endpoint(record: Provider, base_url: str, key: Secret, credential: str, members: Mapping[str, object]) -> Endpoint:
-    if record.aws is not None:
-        chosen = options.parse(members, record)
-        return Endpoint(record, _aws_url(record, base_url, chosen), key, credential, chosen)
-    if not base_url and not record.url:
+    base = parse_url(base_url) if base_url and record.aws is None else None
+    if base is None and record.aws is None and not record.url:
         raise CallerError("BAD_URL", f"{record.name} needs base_url. Pass the URL of its rerank endpoint.")
-    base = parse_url(base_url or record.url)
     for part, variant in record.variants:
-        if part in base.path + "/":
+        if base is not None and part in base.path + "/":
             record = variant
     chosen = options.parse(members, record)
-    if record.needs_model and not chosen.model:
+    wire = WIRES[chosen.wire or record.wire]
+    for member in chosen.model_args:
+        if member in wire.OWNS:
+            raise CallerError("BAD_OTHERS", f"others.model_args must not name {member}, which the request has already.")
+    model = _model(record, chosen)
+    places = {name: option.default for name, option in record.options.items() if option.place}
+    places |= {**chosen.places, "model": _path_model(record, model)}
+    if record.aws is not None:
+        template, url, model = record.aws.model, _aws_url(record, base_url, chosen), _aws_model(record, model, chosen)
+    elif base is None:
+        template = record.url
+        url = _filled(template, places, record)
+    else:
+        template = "/" if is_complete(base, record.path, record.complete) else record.path
+        url = str(request_url(base, _filled(template, places, record), record.complete))
+    given = {*chosen.places, *(["model"] if chosen.model and "model" not in wire.OWNS else [])}
+    for name in sorted(given - set(_PLACE.findall(template + "".join(record.headers.values())))):
+        raise CallerError("BAD_OTHERS", f"others.{name} has no place in this URL and request. Leave it out.")
+    headers = {
+        header: _filled(text, places, record)
+        for header, text in record.headers.items()
+        if all(places[name] for name in _PLACE.findall(text))
+    }
+    return Endpoint(record, url, key, credential, chosen, model, headers)
+
+
+def _model(record: Provider, chosen: Options) -> str:
+    model = chosen.model or record.model
+    if record.needs_model and not model:
         raise CallerError("BAD_OTHERS", f'{record.name} needs a model. Pass others as \'{{"model":"..."}}\'.')
-    if chosen.model in record.retired:
+    if model in record.retired:
         raise CallerError(
-            "BAD_OTHERS", f"The model {chosen.model} was shut down. Use {record.retired[chosen.model]} in others.model."
+            "BAD_OTHERS", f"The model {model} was shut down. Use {record.retired[model]} in others.model."
         )
-    return Endpoint(record, str(request_url(base, record.path)), key, credential, chosen)
+    return model
 
 
-def _aws_url(record: Provider, name: str, chosen: Options) -> str:
+def _path_model(record: Provider, model: str) -> str:
+    return record.path_models.get(model, model.replace(".", record.path_dot))
+
+
+def _filled(template: str, places: Mapping[str, str], record: Provider) -> str:
+    """The template with each {name} filled; errors: BAD_OTHERS names what is missing or cannot stand in a URL."""
+    for name in _PLACE.findall(template):
+        if not places[name]:
+            raise CallerError("BAD_OTHERS", f"{record.name} needs others.{name}, or its complete URL as base_url.")
+    model = places["model"]
+    if "{model}" in template and (not _PATH_MODEL.fullmatch(model) or {".", ".."} & set(model.split("/"))):
+        raise CallerError("BAD_OTHERS", "others.model has characters that cannot stand in a URL. Correct it.")
+    return _PLACE.sub(lambda match: places[match[1]], template)
+
+
+def _aws_url(record: Provider, base_url: str, chosen: Options) -> str:
     assert record.aws is not None
-    if not _AWS_NAME.fullmatch(name):
+    named = "{name}" in record.aws.path
+    if named and not _AWS_NAME.fullmatch(base_url):
         raise CallerError(
             "BAD_URL", f"{record.name} needs its endpoint's name as base_url: letters, digits and hyphens."
         )
@@ -203,8 +228,18 @@ def _aws_url(record: Provider, name: str, chosen: Options) -> str:
             )
     if not _AWS_REGION.fullmatch(chosen.region_name):
         raise CallerError("BAD_OTHERS", "others.region_name is no AWS region. Write it as us-east-1.")
-    path = record.aws.path.format(name=name)
+    path = record.aws.path.format(name=base_url)
+    if base_url and not named:
+        return str(request_url(parse_url(base_url), path))
     if chosen.endpoint_url:
         base = parse_url(chosen.endpoint_url, "others.endpoint_url")
         return str(base._replace(path=base.path.rstrip("/") + path))
     return f"https://{auth.aws_host(record.aws.endpoint, chosen.region_name)}{path}"
+
+
+def _aws_model(record: Provider, model: str, chosen: Options) -> str:
+    assert record.aws is not None
+    if not record.aws.model or model.startswith("arn:"):
+        return model
+    partition = auth.aws_partition(chosen.region_name)
+    return record.aws.model.format(partition=partition, region=chosen.region_name, model=model)

@@ -11,7 +11,7 @@ from .endpoints import Url
 from .errors import CallerError
 from .settings import Network
 
-_METADATA = ipaddress.ip_address("168.63.129.16")  # Azure's host agent: a public address that is not public
+_METADATA = ipaddress.ip_address("168.63.129.16")  # a cloud's host agent: a public address that is not public
 _REFUSED_V4 = tuple(map(ipaddress.IPv4Network, ("192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15")))
 _GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")
 _REFUSED_V6 = tuple(map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")))
@@ -28,7 +28,7 @@ class Permission(Enum):
 def permission(url: Url, network: Network) -> Permission:
     """What a host may resolve to; errors: BLOCKED, the same sentence whatever is or is not there."""
     host = url.host.strip("[]")
-    if {host, f"{host}:{url.port}", f"{url.host}:{url.port}"} & set(network.allow_private):
+    if {host, url.host, f"{url.host}:{url.port}"} & set(network.allow_private):
         return Permission.ANY
     literal = _address(host)
     if network.allow_loopback and (host == "localhost" or (literal is not None and literal.is_loopback)):

@@ -1,5 +1,7 @@
 """Puts the launcher and the registration where a ClickHouse server, or chDB, looks for them."""
 
+import os
+import re
 import sys
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -29,7 +31,8 @@ def _source(name: str) -> str:
 def launcher() -> str:
     """The launcher, bound to this interpreter and so to the environment that has the package."""
     _, _, body = _source(LAUNCHER).partition("\n")
-    if len(sys.executable) > _MAX_SHEBANG or " " in sys.executable:
+    if len(os.fsencode(sys.executable)) > _MAX_SHEBANG or re.search(r"\s", sys.executable):
+        # A shell reads it as exec, Python as a string.
         return f"#!/bin/sh\n'''exec' \"{sys.executable}\" -I \"$0\" \"$@\"\n' '''\n{body}"
     return f"#!{sys.executable} -I\n{body}"
 

@@ -4,8 +4,11 @@ Text is `str` decoded as UTF-8 with `surrogateescape`: ClickHouse Strings are ar
 ones come back byte for byte. A text goes to a provider through `sendable`, which has no surrogates.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 Scores = list[tuple[int, float]]
 """(position in the documents asked about, relevance score), in any order; higher is more relevant."""
@@ -40,6 +43,8 @@ class Call:
     model: str
     fields: Mapping[str, object]
     score_label: str = ""
+    sends_top_n: bool = True
+    """False where the API always returns all documents and refuses to be told how many."""
 
 
 class Secret:
@@ -67,5 +72,5 @@ class Secret:
 
 
 def sendable(text: str) -> str:
-    """The text as valid Unicode, with U+FFFD for each invalid byte."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """The text as valid Unicode, with U+FFFD for each invalid byte and each lone surrogate of a JSON escape."""
+    return _NO_BYTE.sub("\ufffd", text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")

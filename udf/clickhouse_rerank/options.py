@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,9 +14,16 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "text": (str,),
     "integer": (int,),
     "number": (int, float),
+    "boolean": (bool,),
     "object": (dict,),
 }
-_ARTICLES = {"text": "a string", "integer": "an integer", "number": "a number", "object": "an object"}
+_ARTICLES = {
+    "text": "a string",
+    "integer": "an integer",
+    "number": "a number",
+    "boolean": "true or false",
+    "object": "an object",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +33,8 @@ class Options:
     model: str = ""
     model_args: Mapping[str, object] = field(default_factory=dict)
     timeout_s: float | None = None
+    batch_size: int | None = None
+    """Documents per request, in place of the provider's limit."""
     min_score: float | None = None
     normalize: str = "none"
     wire: str = ""
@@ -35,6 +45,8 @@ class Options:
     endpoint_url: str = ""
     fields: Mapping[str, object] = field(default_factory=dict)
     """Request fields that the provider's own keys become."""
+    places: Mapping[str, str] = field(default_factory=dict)
+    """What the provider's own keys put into its URL and headers."""
 
 
 def parse_object(text: str) -> Mapping[str, object]:
@@ -60,6 +72,7 @@ def parse(members: Mapping[str, object], provider: Provider) -> Options:
     """Members of `others` -> Options; errors: BAD_OTHERS names the key and, for an unknown one, the known ones."""
     values: dict[str, object] = {}
     fields: dict[str, object] = {}
+    places: dict[str, str] = {}
     for key, value in members.items():
         option = provider.options.get(key)
         if option is None:
@@ -68,14 +81,18 @@ def parse(members: Mapping[str, object], provider: Provider) -> Options:
         _check(key, value, option)
         if option.field:
             fields[option.field] = value
+        elif option.place:
+            places[key] = str(value)
         else:
             values[key] = value
-    return Options(**values, fields=fields)  # type: ignore[arg-type]
+    return Options(**values, fields=fields, places=places)  # type: ignore[arg-type]
 
 
 def _check(key: str, value: object, option: Option) -> None:
     if type(value) not in _TYPES[option.type]:
         raise CallerError("BAD_OTHERS", f"others.{key} must be {_ARTICLES[option.type]}.")
+    if option.place and (not re.fullmatch(option.pattern, str(value)) or {".", ".."} & set(str(value).split("/"))):
+        raise CallerError("BAD_OTHERS", f"others.{key} has characters that cannot stand there. Correct it.")
     if option.choices and value not in option.choices:
         raise CallerError("BAD_OTHERS", f"others.{key} must be one of {', '.join(option.choices)}.")
     if isinstance(value, int | float):

@@ -3,7 +3,8 @@
 A mistake is a CallerError with the code CONFIG that names the file's setting. Nothing here reads os.environ.
 """
 
-import stat
+import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -13,6 +14,13 @@ from types import MappingProxyType
 from .errors import CallerError
 from .model import Secret
 from .providers import PROVIDERS
+
+_NAME, _IPV6 = r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", r"[0-9a-f:.]*:[0-9a-f:.]*"
+_HOSTS = {
+    "allow_hosts": (re.compile(rf"\.?{_NAME}|{_IPV6}"), "a host name or a .suffix"),
+    "allow_private": (re.compile(rf"(?:{_NAME}|\[{_IPV6}\])(?::[0-9]{{1,5}})?|{_IPV6}"), "a host or host:port"),
+}
+_TYPE_NAMES = {str: "a string", bool: "true or false", dict: "a table"}
 
 CONFIG_VARIABLE = "CLICKHOUSE_RERANK_CONFIG"
 DEFAULT_CONFIG = "/etc/clickhouse-rerank/config.toml"
@@ -27,7 +35,7 @@ class Credential:
     """The provider's name in lower case, a key of PROVIDERS."""
     key: Secret
     base_url: str = ""
-    """Bound URL (for SageMaker the endpoint's name); "" binds to the provider's default URL."""
+    """Bound URL (or what the provider takes in its place); "" binds to the provider's default URL."""
     default: bool = False
     others: Mapping[str, object] = field(default_factory=dict, repr=False)
     """Defaults of the caller's `others`."""
@@ -55,6 +63,8 @@ class Limits:
     """Longest time to connect, TLS included."""
     max_in_flight: int = 64
     """Rows that wait for one provider endpoint at a time."""
+    max_request_bytes: int = 32 << 20
+    """Largest request body that is sent."""
     max_response_bytes: int = 8 << 20
     """Largest response body that is read."""
 
@@ -82,22 +92,23 @@ def load(environment: Mapping[str, str], *, embedded: bool = False) -> Settings:
 
     `embedded`: the caller owns the machine, so loopback is allowed and the providers' conventional key variables count.
     """
-    path = Path(environment.get(CONFIG_VARIABLE, DEFAULT_CONFIG))
-    settings = Settings()
-    if path.is_file() or CONFIG_VARIABLE in environment:
-        try:
-            document = tomllib.loads(path.read_text("utf-8"))
-        except OSError as error:
-            raise _wrong(
-                str(path), f"cannot be read ({error.strerror}). Correct {CONFIG_VARIABLE} or the mode."
-            ) from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            detail = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "not UTF-8"
-            raise _wrong(str(path), f"is not TOML: {detail}.") from None
-        settings = parse(document, environment, where=str(path))
-    if embedded:
-        settings = _with_environment(settings, environment)
-    return settings
+    named = environment.get(CONFIG_VARIABLE)
+    path = Path(named or DEFAULT_CONFIG)
+    settings = parse(_document(path, required=bool(named)), environment, where=str(path))
+    return _with_environment(settings, environment) if embedded else settings
+
+
+def _document(path: Path, *, required: bool) -> Mapping[str, object]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and not required:
+            return {}
+        raise _wrong(str(path), f"cannot be read ({error.strerror}). Correct {CONFIG_VARIABLE} or the mode.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise _wrong(str(path), f"is not TOML: {error}.") from None
+    except UnicodeDecodeError:
+        raise _wrong(str(path), "is not UTF-8.") from None
 
 
 def parse(document: Mapping[str, object], environment: Mapping[str, str], *, where: str) -> Settings:
@@ -135,7 +146,7 @@ def _credential(name: str, table: Mapping[str, object], environment: Mapping[str
         if key not in known:
             raise _wrong(where, f"has the unknown key {key}. Known: {', '.join(known)}.")
         if type(value) is not known[key]:
-            raise _wrong(where, f"{key} must be a {known[key].__name__}.")
+            raise _wrong(where, f"{key} must be {_TYPE_NAMES[known[key]]}.")
     texts = {key: value for key, value in table.items() if isinstance(value, str)}
     provider = texts.get("provider", "").lower()
     if provider not in PROVIDERS:
@@ -167,23 +178,25 @@ def _key(texts: Mapping[str, str], environment: Mapping[str, str], where: str) -
     if source == "api_key_file":
         path = Path(texts[source])
         try:
-            mode = path.stat().st_mode
             key = path.read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError):
+        except (OSError, ValueError):
             raise _wrong(where, f"api_key_file {path} cannot be read. Correct the path or its mode.") from None
-        if mode & stat.S_IROTH:
-            raise _wrong(where, f"api_key_file {path} is readable by everyone. Run chmod o-r on it.")
+        if not key:
+            raise _wrong(where, f"api_key_file {path} is empty. Write the key into it.")
         return Secret(key)
     return Secret(texts[source])
 
 
 def _network(table: Mapping[str, object], where: str) -> Network:
-    known = ("allow_hosts", "allow_private")
     for key, value in table.items():
-        if key not in known:
-            raise _wrong(f"{where} [network]", f"has the unknown key {key}. Known: {', '.join(known)}.")
+        if key not in _HOSTS:
+            raise _wrong(f"{where} [network]", f"has the unknown key {key}. Known: {', '.join(_HOSTS)}.")
         if not isinstance(value, list) or not all(isinstance(host, str) for host in value):
             raise _wrong(f"{where} [network]", f"{key} must be a list of host names.")
+        shape, meaning = _HOSTS[key]
+        for host in value:
+            if not shape.fullmatch(host.lower()):
+                raise _wrong(f"{where} [network]", f"{key} has {host[:60]!r}. Write {meaning}.")
     lists = {key: tuple(str(host).lower() for host in value) for key, value in table.items() if isinstance(value, list)}
     return Network(lists.get("allow_hosts", ()), lists.get("allow_private", ()))
 
@@ -193,8 +206,9 @@ def _limits(table: Mapping[str, object], where: str) -> Limits:
     for key, value in table.items():
         if key not in types:
             raise _wrong(f"{where} [limits]", f"has the unknown key {key}. Known: {', '.join(types)}.")
-        if type(value) not in (int, types[key]) or value <= 0:  # type: ignore[operator]
-            raise _wrong(f"{where} [limits]", f"{key} must be a positive number.")
+        if type(value) not in (int, types[key]) or not 0 < value < math.inf:  # type: ignore[operator]
+            kind = "integer" if types[key] is int else "number"
+            raise _wrong(f"{where} [limits]", f"{key} must be a positive {kind}.")
     limits = Limits(**table)  # type: ignore[arg-type]
     if limits.row_deadline_s > 3600:
         raise _wrong(f"{where} [limits]", "row_deadline_s must be at most 3600.")

@@ -63,5 +63,6 @@ class Window(Generic[Item, Result]):
             self._change.set()
 
     def _finished(self, task: asyncio.Task[Result]) -> None:
-        if task.cancelled() or task.exception() is not None or task is self._tasks[0]:
+        # Its result may have been taken before this callback's turn.
+        if task.cancelled() or task.exception() is not None or (self._tasks and task is self._tasks[0]):
             self._change.set()

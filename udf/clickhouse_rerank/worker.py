@@ -9,8 +9,11 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import select
 import signal
+import stat
 import sys
+import termios
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -21,6 +24,7 @@ _MAX_REPORT = 4000  # the engine reads 4,096 bytes of stderr before it stops pol
 _READ_BYTES = 1 << 20
 _PIPE_BYTES = 1 << 20
 _AFTER_EOF_S = 0.8
+_LOOK_AGAIN_S = 0.001
 
 
 class _Streams:
@@ -34,7 +38,7 @@ class _Streams:
         for fd in (0, 1, 2):
             os.dup2(nowhere, fd)
         os.close(nowhere)
-        for fd in (self.input, self.output):
+        for fd in (self.input, self.output, self.errors):
             if not os.isatty(fd):
                 os.set_blocking(fd, False)
         with contextlib.suppress(OSError):
@@ -59,11 +63,27 @@ class _Streams:
                 loop = asyncio.get_running_loop()
                 await _ready(self.output, loop.add_writer, loop.remove_writer)
 
-    def report(self, error: RerankError) -> None:
-        """One line for the SQL user, in a single write."""
-        line = str(error).encode("utf-8", "replace")[:_MAX_REPORT].decode("utf-8", "ignore")
-        with contextlib.suppress(OSError):
-            os.write(self.errors, line.encode())
+    async def report(self, error: RerankError) -> None:
+        """`say`, once all that was written has been read.
+
+        The engine polls both pipes and then reads: a line that comes between poll and read, with the last answers
+        behind it, would be found by the next query only. With nothing left to read, its next poll sees the line first.
+        """
+        while self._unread():  # noqa: ASYNC110 - a pipe does not tell when it is empty
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        self.say(error)
+
+    def _unread(self) -> bool:
+        if not stat.S_ISFIFO(os.fstat(self.output).st_mode):
+            return False
+        reader = select.poll()
+        reader.register(self.output, 0)
+        return any(fcntl.ioctl(self.output, termios.FIONREAD, bytes(4))) and not reader.poll(0)
+
+    def say(self, error: RerankError) -> None:
+        """One line for the SQL user, in a single write; raises where it cannot be read, for empty answers would lie."""
+        line = "".join(c if c.isprintable() else " " for c in str(error))
+        os.write(self.errors, line.encode()[:_MAX_REPORT].decode("utf-8", "ignore").encode())
 
 
 async def _ready(fd: int, watch: Callable[..., object], unwatch: Callable[[int], object]) -> None:
@@ -144,22 +164,22 @@ def main(argv: Sequence[str]) -> NoReturn:
     """Run until the input ends; leaves the process without waiting for threads or connections."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the client that started the engine
     streams = _Streams()
+    code = 1
     try:
         # Not asyncio.run: it would wait for threads that look up a name.
         code = asyncio.new_event_loop().run_until_complete(_serve(streams, *_arguments(argv)))
     except RerankError as error:
-        streams.report(error)
-        code = 1
+        streams.say(error)
     except BrokenPipeError:
-        code = 1
+        pass  # the engine has gone
     except Exception as error:  # noqa: BLE001 - the last resort: the text may hold a key or a document, the type cannot
         where = error.__traceback__
         while where is not None and where.tb_next is not None:
             where = where.tb_next
         at = f"{where.tb_frame.f_code.co_filename.rpartition('/')[2]}:{where.tb_lineno}" if where else "?"
-        streams.report(RerankError("INTERNAL", f"{type(error).__name__} at {at}. Report it to clickhouse-rerank."))
-        code = 1
-    os._exit(code)
+        streams.say(RerankError("INTERNAL", f"{type(error).__name__} at {at}. Report it to clickhouse-rerank."))
+    finally:
+        os._exit(code)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The SQL wrappers, `CohereRerank(query, documents, top_k)` and its like: one per provider, from its record."""
+"""The SQL wrappers, `<Provider>Rerank(query, documents, top_k)`: one per provider, from its record."""
 
 from collections.abc import Iterator
 

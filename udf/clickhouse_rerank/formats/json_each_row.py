@@ -36,7 +36,8 @@ def decode(raw: bytes) -> Row:
         raise CallerError(
             "INPUT", "A row lacks an argument. Register the function with seven named arguments."
         ) from None
-    if type(documents) is not list or type(top_k) is not int or not all(type(t) is str for t in (*texts, *documents)):
+    whole = type(documents) is list and type(top_k) is int and top_k >= 0
+    if not whole or not all(type(text) is str for text in (*texts, *documents)):
         raise CallerError("INPUT", "A row has an argument of another type. Register String, Array(String) and UInt32.")
     return Row(texts[0], documents, top_k, texts[1], texts[2], texts[3], texts[4])
 

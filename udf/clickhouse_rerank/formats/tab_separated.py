@@ -14,11 +14,20 @@ NOISE: frozenset[bytes] = frozenset()
 EMPTY = b"[]\n"
 
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_ELEMENT = re.compile(r"'((?:[^'\\]|\\.)*)'(,|$)", re.DOTALL)
+# Possessive: a document of a megabyte must not leave a megabyte of positions to come back to.
+_ELEMENT = re.compile(r"'((?:[^'\\]++|\\.)*+)'(?:,|\Z)", re.DOTALL)
+_UINT32 = re.compile(r"[0-9]{1,10}")
 _UNESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "0": "\0"}
-_ESCAPED = str.maketrans(
-    {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\0": "\\0", "\b": "\\b", "\f": "\\f"}
-)
+_ESCAPED = (
+    ("\\", "\\\\"), ("'", "\\'"), ("\n", "\\n"), ("\t", "\\t"),
+    ("\r", "\\r"), ("\0", "\\0"), ("\b", "\\b"), ("\f", "\\f"),
+)  # fmt: skip
+
+
+def _escape(text: str) -> str:
+    for character, escaped in _ESCAPED:
+        text = text.replace(character, escaped)
+    return text
 
 
 def _unescape(text: str) -> str:
@@ -31,7 +40,7 @@ def decode(raw: bytes) -> Row:
     if len(fields) != 7:
         raise CallerError("INPUT", f"A row has {len(fields)} columns, not 7. Compare <format> with --format.")
     query, documents, top_k, provider, base_url, api_key, others = fields
-    if not top_k.isascii() or not top_k.isdigit():
+    if not _UINT32.fullmatch(top_k):
         raise CallerError("INPUT", "The third column is no UInt32. Compare <format> with --format.")
     return Row(
         _unescape(query),
@@ -61,7 +70,6 @@ def _array(text: str) -> list[str]:
 def encode(documents: Sequence[str], ranking: Ranking) -> bytes:
     """The ranked documents of one row -> one line."""
     items = ",".join(
-        f"({i},'{documents[i].translate(_ESCAPED)}',{'nan' if math.isnan(score) else repr(score)})"
-        for i, score in ranking
+        f"({i},'{_escape(documents[i])}',{'nan' if math.isnan(score) else repr(score)})" for i, score in ranking
     )
     return f"[{items}]\n".encode("utf-8", "surrogateescape")

@@ -6,11 +6,14 @@ Source: Cohere's OpenAPI document, `/v1/rerank` and `/v2/rerank`; Jina's, `/v1/r
 from ..model import Call, Scores
 from . import scored_items
 
+OWNS = frozenset(("model", "query", "documents", "top_n"))
+
 
 def body(call: Call) -> object:
     """`{model, query, documents, top_n}` and the call's further fields; a model of "" is left to the server."""
     model = {"model": call.model} if call.model else {}
-    return {**model, "query": call.query, "documents": call.documents, "top_n": call.top_n, **call.fields}
+    best = {"top_n": call.top_n} if call.sends_top_n else {}
+    return {**model, "query": call.query, "documents": call.documents, **best, **call.fields}
 
 
 def scores(payload: object, call: Call) -> Scores:

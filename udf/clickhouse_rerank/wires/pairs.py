@@ -13,6 +13,8 @@ from ..errors import CallerError
 from ..model import Call, Scores
 from .scored_items import MalformedError, finite
 
+OWNS = frozenset(("inputs",))
+
 _RELEVANT = re.compile(r"(label_)?1|relevant|yes|true|entail(ment)?", re.IGNORECASE)
 _ALL_LABELS = 100
 Entry = Mapping[str, object]

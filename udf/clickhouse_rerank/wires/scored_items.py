@@ -52,20 +52,22 @@ def read(payload: object, documents: int, expected: int) -> Scores:
     return list(scores.items())
 
 
+def numeral(value: object) -> object:
+    """A string of digits as its number; anything else as it is. For APIs whose ids are strings."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10 else value
+
+
 def _items(payload: object) -> list[object]:
     if isinstance(payload, list):
         return payload
     if isinstance(payload, Mapping):
-        for key in _LISTS:
-            if key in payload:
-                items = payload[key]
-                if items is None:
-                    return []
-                if isinstance(items, list):
-                    return items
-        output = payload.get("output")
-        if isinstance(output, Mapping):
-            return _items(output)
+        places = payload, payload.get("output")
+        found = [place[key] for place in places if isinstance(place, Mapping) for key in _LISTS if key in place]
+        for items in found:
+            if isinstance(items, list):
+                return items
+        if found and all(items is None for items in found):
+            return []
     raise MalformedError("has no list of results")
 
 

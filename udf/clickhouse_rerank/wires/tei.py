@@ -6,6 +6,8 @@ Source: text-embeddings-inference docs/openapi.json, `/rerank`; its SageMaker im
 from ..model import Call, Scores
 from . import scored_items
 
+OWNS = frozenset(("query", "texts"))
+
 
 def body(call: Call) -> object:
     """`{query, texts}`; `truncate` because servers before 1.7 refuse a text over the model's length otherwise."""

@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS DeepInfraRerank AS (query, documents, top_k) ->
+    Rerank(query, documents, top_k, 'DeepInfra', '', '', '');

@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS GoogleRerank AS (query, documents, top_k) ->
+    Rerank(query, documents, top_k, 'Google', '', '', '');

@@ -1,0 +1,58 @@
+"""How people write base_url, and where requests then go: one table for the tests and the README."""
+
+CASES = (
+    # provider, base_url, where requests go
+    ("Cohere", "", "https://api.cohere.ai/v1/rerank"),
+    ("Cohere", "https://api.cohere.com", "https://api.cohere.com/v1/rerank"),
+    ("Cohere", "https://api.cohere.com/", "https://api.cohere.com/v1/rerank"),
+    ("Cohere", "https://api.cohere.com/v1", "https://api.cohere.com/v1/rerank"),
+    ("Cohere", "https://api.cohere.com/v2/", "https://api.cohere.com/v2/rerank"),
+    ("Cohere", "https://api.cohere.com/v2/rerank/", "https://api.cohere.com/v2/rerank"),
+    ("Cohere", "HTTPS://API.Cohere.com:443/v2/rerank", "https://api.cohere.com/v2/rerank"),
+    ("LiteLLM", "http://localhost:4000/cohere", "http://localhost:4000/cohere/v1/rerank"),
+    ("LiteLLM", "http://localhost:4000/cohere/v2", "http://localhost:4000/cohere/v2/rerank"),
+    ("LocalAI", "http://localhost:8080", "http://localhost:8080/v1/rerank"),
+    ("Infinity", "http://localhost:7997", "http://localhost:7997/rerank"),
+    ("Infinity", "http://localhost:7997/v1", "http://localhost:7997/v1/rerank"),
+    ("TEI", "https://[2001:db8::1]:3000/invocations", "https://[2001:db8::1]:3000/invocations"),
+    ("vLLM", "http://localhost:8000/score", "http://localhost:8000/score"),
+    ("LlamaCpp", "http://localhost:8080/reranking", "http://localhost:8080/reranking"),
+    ("NIM", "http://localhost:8000/v1", "http://localhost:8000/v1/ranking"),
+    ("Elasticsearch", "http://localhost:9200", "http://localhost:9200/_inference/rerank/.rerank-v1-elasticsearch"),
+    ("Elasticsearch", "http://es/_inference/rerank", "http://es/_inference/rerank/.rerank-v1-elasticsearch"),
+    ("Elasticsearch", "http://es/_inference/rerank/mine", "http://es/_inference/rerank/mine"),
+    ("Fireworks", "https://api.fireworks.ai/inference", "https://api.fireworks.ai/inference/v1/rerank"),
+    ("Fireworks", "https://api.fireworks.ai/inference/v1", "https://api.fireworks.ai/inference/v1/rerank"),
+    ("OpenRouter", "https://openrouter.ai/api/v1", "https://openrouter.ai/api/v1/rerank"),
+    ("ZeroEntropy", "https://api.zeroentropy.dev/v1", "https://api.zeroentropy.dev/v1/models/rerank"),
+    ("Mixedbread", "https://api.mixedbread.com/v1", "https://api.mixedbread.com/v1/reranking"),
+    (
+        "DashScope",
+        "https://dashscope-intl.aliyuncs.com",
+        "https://dashscope-intl.aliyuncs.com/compatible-api/v1/reranks",
+    ),
+    (
+        "DashScope",
+        "https://dashscope-intl.aliyuncs.com/api/v1",
+        "https://dashscope-intl.aliyuncs.com/api/v1/services/rerank/text-rerank/text-rerank",
+    ),
+    ("DeepInfra", "https://api.deepinfra.com", "https://api.deepinfra.com/v1/inference/Qwen/Qwen3-Reranker-8B"),
+    ("DeepInfra", "https://api.deepinfra.com/v1/inference/a/b", "https://api.deepinfra.com/v1/inference/a/b"),
+    (
+        "NVIDIA",
+        "https://ai.api.nvidia.com/v1",
+        "https://ai.api.nvidia.com/v1/retrieval/nvidia/llama-nemotron-rerank-1b-v2/reranking",
+    ),
+    (
+        "Azure",
+        "https://example.services.ai.azure.com",
+        "https://example.services.ai.azure.com/providers/cohere/v2/rerank",
+    ),
+    (
+        "Azure",
+        "https://example.eastus.models.ai.azure.com/v1/rerank",
+        "https://example.eastus.models.ai.azure.com/v1/rerank",
+    ),
+    ("HuggingFace", "https://example.endpoints.huggingface.cloud", "https://example.endpoints.huggingface.cloud/"),
+    ("Custom", "http://localhost:1234/any/path/", "http://localhost:1234/any/path"),
+)

@@ -1,0 +1,22 @@
+"""Keys of `others` that many records share."""
+
+from collections.abc import Mapping
+
+from .record import Option
+
+LOCAL: Mapping[str, Option] = {
+    "min_score": Option("number"),
+    "normalize": Option("text", choices=("none", "sigmoid")),
+}
+"""For every provider."""
+
+ASKED: Mapping[str, Option] = {
+    **LOCAL,
+    "timeout_s": Option("number", low=0.001),
+    "batch_size": Option("integer", low=1),
+    "model_args": Option("object"),
+}
+"""For every provider that is asked over the network."""
+
+NAMED: Mapping[str, Option] = {**ASKED, "model": Option("text")}
+"""For those whose requests name a model."""
