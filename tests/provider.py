@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,13 +19,19 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it arrived; `number` counts from 1 over the provider's life."""
+    """One request as it arrived; `number` counts from 1 since the provider was reset, as `connection` does."""
 
     number: int
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
+    connection: int = 0
+    """The number of the connection that it came on."""
+    turn: int = 0
+    """Which request of its connection it is; 1 is the first."""
+    at_s: float = 0.0
+    """When its last byte had come, on the monotonic clock."""
 
     @property
     def json(self) -> Any:
@@ -50,6 +58,10 @@ class Reply:
     """Bytes of the whole reply after which the connection is closed in good order."""
     close: bool = False
     """Close the connection behind a complete reply, without having said so."""
+    afterwards: bytes = b""
+    """Sent when the client has had time to read the whole reply."""
+    repeat: int = 1
+    """How often the body is sent; Content-Length, unless given, tells the truth about all of it."""
     never: bool = False
     """Answer nothing and keep the connection open."""
 
@@ -57,7 +69,8 @@ class Reply:
         if self.raw is not None:
             return b"", self.raw
         body = self.body if self.body is not None else json.dumps(self.json).encode()
-        headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **self.headers}
+        length = str(len(body) * self.repeat)
+        headers = {"Content-Type": "application/json", "Content-Length": length, **self.headers}
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value is not None)
         return f"HTTP/1.1 {self.status} Reason\r\n{lines}\r\n".encode(), body
 
@@ -85,8 +98,10 @@ def cohere(request: Request) -> Reply:
 class Provider:
     """The server; `script` answers each request, `requests` keeps them."""
 
-    def __init__(self, script: Script = cohere) -> None:
+    def __init__(self, script: Script = cohere, tls: ssl.SSLContext | None = None) -> None:
         self.script = script
+        self.drops: Callable[[int], bool] = lambda connection: False
+        """Which connections, by number from 1, are reset as soon as they are accepted."""
         self.requests: list[Request] = []
         self.connections = 0
         self.in_flight = 0
@@ -95,6 +110,7 @@ class Provider:
         """Released once for each connection that ended, from whichever side."""
         self.arrived = threading.Semaphore(0)
         """Released once for each request that arrived."""
+        self._tls = tls
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -103,11 +119,12 @@ class Provider:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     def reset(self, script: Script = cohere) -> None:
         """Forget what came, answer with `script` from now on."""
         self.script = script
+        self.drops = lambda connection: False
         self.requests = []
         self.connections = self.most_in_flight = 0
 
@@ -120,7 +137,7 @@ class Provider:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._server = self._loop.run_until_complete(
-            asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=4096, limit=1 << 26)
+            asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=4096, limit=1 << 26, ssl=self._tls)
         )
         self.port = self._server.sockets[0].getsockname()[1]
         self._started.set()
@@ -135,22 +152,29 @@ class Provider:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        connection, turn = self.connections, 1
         try:
-            while await self._exchange(reader, writer):
-                pass
+            if self.drops(connection):
+                _reset(writer)
+                return
+            while await self._exchange(reader, writer, connection, turn):
+                turn += 1
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
             self.gone.release()
 
-    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _exchange(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int, turn: int
+    ) -> bool:
         """One request and its reply; whether the connection goes on."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         method, path, _ = head[0].split(" ")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
-        request = Request(len(self.requests) + 1, method, path, headers, body)
+        number = len(self.requests) + 1
+        request = Request(number, method, path, headers, body, connection, turn, time.monotonic())
         self.requests.append(request)
         self.arrived.release()
         self.in_flight += 1
@@ -177,9 +201,21 @@ class Provider:
         else:
             writer.write((head + body)[:cut])
             await writer.drain()
+            for _ in range(reply.repeat - 1):
+                writer.write(body)
+                await writer.drain()
+        if reply.afterwards:
+            await asyncio.sleep(0.1)
+            writer.write(reply.afterwards)
+            await writer.drain()
         if reply.reset_after is not None:
-            sock = writer.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            writer.transport.abort()
+            _reset(writer)
             return False
         return cut is None and not reply.close
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """End a connection with RST instead of FIN."""
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
