@@ -2,13 +2,25 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format lock dist clean
+.PHONY: demo test peers bench bench-check lint format lock dist clean
 
 demo: $(VENV)/.ready
 	$(BIN)/clickhouse-rerank demo
 
 test: $(VENV)/.ready
 	$(BIN)/pytest
+
+# Real rerank servers on loopback, in environments of their own outside the repository; PEERS names some of them.
+peers: $(VENV)/.ready
+	PYTHONPATH=tests $(BIN)/python -m peers $(PEERS)
+
+# Against the limit and against what people use today; writes bench/RESULTS.md. BENCH="--quick" shows that it runs.
+bench: $(VENV)/.ready .venv-bench/.ready
+	$(BIN)/python -m bench $(BENCH)
+
+# Instructions of codec and planning against bench/instructions.json; needs valgrind. BENCH="--update" counts anew.
+bench-check: $(VENV)/.ready
+	$(BIN)/python -m bench.instructions $(BENCH)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
@@ -25,6 +37,11 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
+.venv-bench/.ready: requirements/bench.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --no-deps -r requirements/bench.txt
+	touch $@
+
 # Pins for every supported Python at once; needs uv.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
@@ -34,4 +51,4 @@ dist: $(VENV)/.ready
 	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 clean:
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-bench dist build .pytest_cache .mypy_cache .ruff_cache
