@@ -6,7 +6,7 @@ carries only a key from SQL. Decided here, before any name is looked up.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from . import auth, options
 from .errors import CallerError
@@ -21,6 +21,7 @@ __all__ = ["Endpoint", "Url", "parse_url", "request_url", "resolve"]
 
 _KEY = re.compile(r"[\x21-\x7e]{1,4096}")
 _REFERENCE = "cred:"
+_MOST_FALLBACKS = 5
 _AWS_NAME = re.compile(r"[A-Za-z0-9](?:-*[A-Za-z0-9]){0,62}")
 _AWS_REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}")
 _PLACE = re.compile(r"\{([a-z_]+)\}")
@@ -42,6 +43,8 @@ class Endpoint:
     """As requests name it; "" leaves it to the server."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """What the provider wants beside the key."""
+    fallbacks: tuple["Endpoint", ...] = ()
+    """Who is asked next, in order, when this one fails."""
 
     @property
     def wire(self) -> str:
@@ -78,12 +81,32 @@ class Endpoint:
 
 
 def resolve(provider: str, base_url: str, api_key: str, others: str, settings: Settings) -> Endpoint:
-    """The four constant arguments of a call -> Endpoint; errors: CallerError."""
+    """The four constant arguments of a call -> Endpoint, its fallbacks included; errors: CallerError."""
+    endpoint = _resolved(provider, base_url, api_key, options.parse_object(others), settings)
+    if len(endpoint.options.fallback) > _MOST_FALLBACKS:
+        raise CallerError("BAD_OTHERS", f"others.fallback has more than {_MOST_FALLBACKS} entries. Leave some out.")
+    return replace(endpoint, fallbacks=tuple(_fallback(entry, settings) for entry in endpoint.options.fallback))
+
+
+def _fallback(entry: Mapping[str, object], settings: Settings) -> Endpoint:
+    names = {name: entry.get(name, "") for name in ("provider", "base_url", "api_key")}
+    for name, value in names.items():
+        if not isinstance(value, str) or (name == "provider" and not value):
+            raise CallerError("BAD_OTHERS", f"An entry of others.fallback needs {name} as a string.")
+    for name in ("fallback", "on_error"):
+        if name in entry:
+            raise CallerError("BAD_OTHERS", f"An entry of others.fallback has {name}. It belongs beside fallback.")
+    members = {name: value for name, value in entry.items() if name not in names}
+    return _resolved(str(names["provider"]), str(names["base_url"]), str(names["api_key"]), members, settings)
+
+
+def _resolved(
+    provider: str, base_url: str, api_key: str, members: Mapping[str, object], settings: Settings
+) -> Endpoint:
     record = find(provider)
     if record is None:
         names = ", ".join(known.name for known in PROVIDERS.values())
         raise CallerError("UNKNOWN_PROVIDER", f"There is no provider {provider[:40]!r}. Providers: {names}.")
-    members = options.parse_object(others)
     if record.key == "none":
         if base_url or api_key:
             raise CallerError("BAD_ARGUMENT", f"{record.name} scores in the worker. Pass '' for base_url and api_key.")

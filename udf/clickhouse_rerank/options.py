@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .errors import CallerError
@@ -16,6 +16,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "number": (int, float),
     "boolean": (bool,),
     "object": (dict,),
+    "objects": (list,),
 }
 _ARTICLES = {
     "text": "a string",
@@ -23,6 +24,7 @@ _ARTICLES = {
     "number": "a number",
     "boolean": "true or false",
     "object": "an object",
+    "objects": "a list of objects",
 }
 
 
@@ -37,6 +39,10 @@ class Options:
     """Documents per request, in place of the provider's limit."""
     min_score: float | None = None
     normalize: str = "none"
+    on_error: str = "throw"
+    """What becomes of a row whose provider fails: throw, empty or passthrough."""
+    fallback: Sequence[Mapping[str, object]] = field(default=(), repr=False)
+    """Who is asked next when the provider fails: `provider`, `base_url`, `api_key` and keys of `others`."""
     wire: str = ""
     score_label: str = ""
     access_key_id: str = ""
@@ -89,7 +95,8 @@ def parse(members: Mapping[str, object], provider: Provider) -> Options:
 
 
 def _check(key: str, value: object, option: Option) -> None:
-    if type(value) not in _TYPES[option.type]:
+    wrong = type(value) not in _TYPES[option.type]
+    if wrong or (option.type == "objects" and not all(isinstance(item, dict) for item in value)):  # type: ignore[attr-defined]
         raise CallerError("BAD_OTHERS", f"others.{key} must be {_ARTICLES[option.type]}.")
     if option.place and (not re.fullmatch(option.pattern, str(value)) or {".", ".."} & set(str(value).split("/"))):
         raise CallerError("BAD_OTHERS", f"others.{key} has characters that cannot stand there. Correct it.")

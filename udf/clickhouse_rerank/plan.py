@@ -141,6 +141,11 @@ def ranking(row: Row, positions: Sequence[int], scores: Scores, endpoint: Endpoi
     return best
 
 
+def unscored(row: Row) -> Ranking:
+    """The first `top_k` documents as they came, none of them scored."""
+    return [(i, math.nan) for i in range(min(row.top_k, len(row.documents)))]
+
+
 def _float32(values: Sequence[float]) -> tuple[float, ...]:
     shape = f"{len(values)}f"
     return struct.unpack(shape, struct.pack(shape, *values))

@@ -1,11 +1,12 @@
 """One row -> its ranking: resolve, plan, ask, merge. Knows no stream and no format."""
 
 import asyncio
+from collections.abc import Sequence
 from functools import lru_cache
 
 from . import endpoints, plan
 from .endpoints import Endpoint
-from .errors import CallerError
+from .errors import CallerError, ProviderFailedError, RequestRejectedError
 from .exchange import Deadline, Exchange
 from .model import Call, Ranking, Row, Scores
 from .settings import Settings
@@ -27,10 +28,15 @@ class Reranker:
         if not row.query.strip():
             raise CallerError("BAD_ARGUMENT", "The query is empty. Pass the text to rank by.")
         positions = plan.scored_positions(row)
-        scores: Scores = []
-        if positions:
-            scores = await self._asked(plan.call(row, positions, endpoint), endpoint)
-        return plan.ranking(row, positions, scores, endpoint)
+        if not positions:
+            return plan.ranking(row, positions, [], endpoint)
+        try:
+            answering, scores = await self._first_answer(row, positions, endpoint)
+        except (ProviderFailedError, RequestRejectedError):
+            if endpoint.options.on_error == "throw":
+                raise
+            return plan.unscored(row) if endpoint.options.on_error == "passthrough" else []
+        return plan.ranking(row, positions, scores, answering)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -39,14 +45,31 @@ class Reranker:
     def _resolve_anew(self, provider: str, base_url: str, api_key: str, others: str) -> Endpoint:
         endpoint = endpoints.resolve(provider, base_url, api_key, others, self._settings)
         longest = self._settings.limits.row_deadline_s
-        if (endpoint.options.timeout_s or 0) > longest:
-            raise CallerError("BAD_OTHERS", f"others.timeout_s must be at most {longest:g}, the server's limit.")
+        for asked in (endpoint, *endpoint.fallbacks):
+            if (asked.options.timeout_s or 0) > longest:
+                raise CallerError("BAD_OTHERS", f"others.timeout_s must be at most {longest:g}, the server's limit.")
         return endpoint
 
-    async def _asked(self, call: Call, endpoint: Endpoint) -> Scores:
+    async def _first_answer(self, row: Row, positions: Sequence[int], endpoint: Endpoint) -> tuple[Endpoint, Scores]:
+        """The first endpoint of the row's that answers, and what it says.
+
+        Those still to be asked share what is left of the row's time, so that a silent one leaves the others theirs.
+        """
+        left_s = endpoint.options.timeout_s or self._settings.limits.row_deadline_s
+        chain = (endpoint, *endpoint.fallbacks)
+        for asked, left in zip(chain, range(len(chain), 0, -1), strict=True):
+            deadline = Deadline(min(left_s / left, asked.options.timeout_s or left_s))
+            try:
+                return asked, await self._asked(plan.call(row, positions, asked), asked, deadline)
+            except ProviderFailedError:
+                if left == 1:
+                    raise
+                left_s -= deadline.used_s()
+        raise AssertionError("unreachable")
+
+    async def _asked(self, call: Call, endpoint: Endpoint, deadline: Deadline) -> Scores:
         if not endpoint.provider.wire:
             return await asyncio.to_thread(_local, call)
-        deadline = Deadline(endpoint.options.timeout_s or self._settings.limits.row_deadline_s)
         parts = plan.parts(call, endpoint)
         if len(parts) == 1:
             return await self._exchange.scores(parts[0], endpoint, deadline)

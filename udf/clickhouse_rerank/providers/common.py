@@ -15,6 +15,8 @@ ASKED: Mapping[str, Option] = {
     "timeout_s": Option("number", low=0.001),
     "batch_size": Option("integer", low=1),
     "model_args": Option("object"),
+    "on_error": Option("text", choices=("throw", "empty", "passthrough")),
+    "fallback": Option("objects"),
 }
 """For every provider that is asked over the network."""
 

@@ -15,7 +15,7 @@ class Option:
     """One key of `others`: its JSON type, its bounds, and the request field it becomes ("" when it becomes none)."""
 
     type: str
-    """text, integer, number, boolean or object."""
+    """text, integer, number, boolean, object or objects."""
     field: str = ""
     low: float | None = None
     high: float | None = None
