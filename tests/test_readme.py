@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Sql
 
 from clickhouse_rerank.errors import CODES
 from clickhouse_rerank.settings import parse
+from conftest import Sql
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -32,9 +32,13 @@ def with_blocks(text: str) -> str:
     """The README's text with every generated table as it should be."""
     for name, render in BLOCKS.items():
         block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        text, found = block.subn(lambda m, table=render(): f"{m[1]}{table}{m[2]}", text)
+        text, found = block.subn(rf"\g<1>{_escaped(render())}\g<2>", text)
         assert found == 1, f"README has {found} blocks {name}"
     return text
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\")
 
 
 def fenced(language: str) -> list[str]:

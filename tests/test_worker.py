@@ -281,6 +281,20 @@ def test_a_closed_stdout_ends_the_process_quietly(worker: Start) -> None:
     assert said(one) == b""
 
 
+def test_a_failure_does_not_wait_for_a_reader_that_is_gone(worker: Start) -> None:
+    """Answers that nobody will read any more do not hold the process."""
+    one = start_in(worker, "TabSeparated")
+    data = engine_bytes.chunk([bm25("a", "a"), Row("q", ["d"], 1, "nobody", "", "", "")], "TabSeparated")
+    first = data.index(b"BM25\t\t\t\n") + len(b"BM25\t\t\t\n")
+    one.send(data[:first])
+    with selectors.DefaultSelector() as selector:
+        selector.register(one.process.stdout, selectors.EVENT_READ)
+        assert selector.select(HANG_S)
+    one.process.stdout.close()
+    one.send(data[first:])
+    assert one.process.wait(HANG_S) == 1
+
+
 def test_a_failure_that_cannot_be_reported_is_not_answered(worker: Start) -> None:
     """With stderr closed, empty answers would pass for results, so the process ends instead."""
     one = start_in(worker, "JSONEachRow")
