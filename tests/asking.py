@@ -12,6 +12,7 @@ from clickhouse_rerank.errors import CODES, RerankError
 from clickhouse_rerank.model import Ranking, Row
 from clickhouse_rerank.rerank import Reranker
 from clickhouse_rerank.settings import Limits, Network, Settings
+from provider import Reply, Script, cohere
 
 KEY = "canary-Zm9vYmFy0123"
 """A key that no error may show."""
@@ -41,7 +42,7 @@ def settings(**limits: Any) -> Settings:
 
 
 async def outcome(reranker: Reranker, one: Row) -> Outcome:
-    """A row's ranking or its error; any other exception than ours is a defect, and so is an error that tells secrets."""
+    """A row's ranking or its error; any other exception is a defect, and so is an error that tells secrets."""
     try:
         return await reranker.rank(one)
     except RerankError as error:
@@ -92,3 +93,28 @@ def float32(value: float) -> float:
     """The value as ClickHouse keeps it."""
     (kept,) = struct.unpack("f", struct.pack("f", value))
     return kept
+
+
+def first(*replies: Reply, then: Script = cohere) -> Script:
+    """These replies in turn, then those of another script."""
+    left = list(replies)
+    return lambda request: left.pop(0) if left else then(request)
+
+
+def always(reply: Reply) -> Script:
+    return lambda _: reply
+
+
+def raw(text: str, **more: Any) -> Reply:
+    """A reply byte for byte."""
+    return Reply(raw=text.encode("latin-1"), **more)
+
+
+def answer(**more: Any) -> Reply:
+    """The right answer to `row`, with something changed."""
+    body = {"results": [{"index": i, "relevance_score": score} for i, score in RIGHT]}
+    return Reply(body=json.dumps(body).encode(), **more)
+
+
+RIGHT_BODY = answer().wire()[1].decode()
+RIGHT_REPLY = f"HTTP/1.1 200 OK\r\nContent-Length: {len(RIGHT_BODY)}\r\n\r\n{RIGHT_BODY}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import selectors
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import clickhouse_connect
 import pytest
@@ -144,3 +146,46 @@ def worker(launcher: Path) -> Iterator[Callable[..., Worker]]:
     for one in started:
         one.process.kill()
         one.process.communicate()
+
+
+@pytest.fixture
+def dialled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Every host that this process dials or looks up; any but loopback is refused, and fails the test."""
+    hosts: list[str] = []
+    strays: list[str] = []
+    connect, getaddrinfo = socket.socket.connect, socket.getaddrinfo
+
+    def note(host: str) -> None:
+        hosts.append(host)
+        if not (host.startswith("127.") or host in ("::1", "localhost")):
+            strays.append(host)
+            raise OSError("tests talk to loopback only")
+
+    def noting_connect(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            note(address[0])
+        connect(self, address)
+
+    def noting_getaddrinfo(host: str, *arguments: Any, **more: Any) -> Any:
+        note(host)
+        return getaddrinfo(host, *arguments, **more)
+
+    monkeypatch.setattr(socket.socket, "connect", noting_connect)
+    monkeypatch.setattr(socket, "getaddrinfo", noting_getaddrinfo)
+    yield hosts
+    assert not strays
+
+
+@pytest.fixture
+def black_hole() -> Iterator[tuple[str, int]]:
+    """An address on loopback whose SYNs are dropped: its backlog is full."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.2", 0))
+        server.listen(0)
+        fillers = [socket.socket() for _ in range(8)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(server.getsockname())
+        yield server.getsockname()
+        for filler in fillers:
+            filler.close()

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from clickhouse_rerank import endpoints
 from clickhouse_rerank.endpoints import Endpoint
 from clickhouse_rerank.errors import CallerError
-from clickhouse_rerank.model import Secret
+from clickhouse_rerank.model import Call, Secret
 from clickhouse_rerank.providers import PROVIDERS
 from clickhouse_rerank.providers import Provider as ProviderRecord
 from clickhouse_rerank.settings import Credential, Settings
 from clickhouse_rerank.urls import Url, is_complete, parse_url, request_url
+from clickhouse_rerank.wires import WIRES
 from url_cases import CASES
 
 AWS = {"access_key_id": "AKID", "region_name": "eu-central-1"}
@@ -94,6 +95,17 @@ def test_the_rule_of_request_urls(theirs: list[str], ours: list[str], slashes: i
             assert url.path == path
     if url.path.endswith("/rerank"):
         assert request_url(url, path) == url
+
+
+@given(ours=paths.filter(bool), data=st.data())
+def test_any_beginning_of_the_own_path_means_the_own_path(ours: list[str], data: st.DataObject) -> None:
+    """Also where segments repeat: the longest overlap counts, behind whatever prefix a proxy has."""
+    path = "".join(f"/{segment}" for segment in ours)
+    beginning = ours[: data.draw(st.integers(1, len(ours)))]
+    prefix = data.draw(st.sampled_from(["", "/proxy"]))
+    base = Url("https", "example.com", 443, prefix + "".join(f"/{segment}" for segment in beginning))
+    if not is_complete(base, path):
+        assert request_url(base, path).path == prefix + path
 
 
 BAD_URLS = (
@@ -233,6 +245,25 @@ def test_members_of_the_request_are_not_for_model_args() -> None:
     assert "must not name inputs," in refused("BAD_OTHERS", "HuggingFace", model_args={"inputs": []})
     assert "must not name texts," in refused("BAD_OTHERS", "HuggingFace", model_args={"texts": []}, wire="tei")
     assert resolved("Voyage", model_args={"top_n": 3}).options.model_args == {"top_n": 3}
+
+
+NATIVE = "https://dashscope.aliyuncs.com/api/v1"
+INSIDE = (
+    ("DashScope", NATIVE, {"parameters": {"top_n": 1}}, "others.model_args.parameters"),
+    ("DashScope", NATIVE, {"parameters": []}, "others.model_args.parameters"),
+    ("HuggingFace", "", {"parameters": 1}, "others.model_args.parameters"),
+)
+
+
+@pytest.mark.parametrize(("provider", "base_url", "model_args", "named"), INSIDE)
+def test_an_object_that_the_wire_shares_keeps_its_members(
+    provider: str, base_url: str, model_args: dict[str, object], named: str
+) -> None:
+    """What others adds to an object of the wire's must be one, and cannot replace the number of results."""
+    endpoint = resolved(provider, base_url, model_args=model_args)
+    with pytest.raises(CallerError, match="BAD_OTHERS") as raised:
+        WIRES[endpoint.wire].body(Call("q", ["text"], 1, "m", endpoint.options.model_args))
+    assert named in str(raised.value)
 
 
 def test_headers_beside_the_key() -> None:

@@ -38,7 +38,11 @@ def test_what_is_no_json_object(text: str) -> None:
 
 
 SENTENCES = (
-    ("Cohere", '{"modle":"m"}', "Cohere has no key 'modle' in others. Known keys: batch_size, max_chunks_per_doc,"),
+    (
+        "Cohere",
+        '{"modle":"m"}',
+        "Cohere has no key 'modle' in others. Known keys: batch_size, fallback, max_chunks_per_doc,",
+    ),
     ("Cohere", '{"max_tokens_per_doc":5}', "Cohere has no key 'max_tokens_per_doc' in others."),
     ("Cohere", '{"model":"a","model":"b"}', "others has the key 'model' twice. Keep one."),
     ("Cohere", '{"model_args":{"a":1,"a":2}}', "others has the key 'a' twice. Keep one."),
@@ -63,6 +67,8 @@ SENTENCES = (
     ("NVIDIA", '{"truncate":true}', "others.truncate must be a string."),
     ("HuggingFace", '{"wire":"cohere"}', "others.wire must be one of pairs, tei, text_ranking."),
     ("Google", '{"project":"a/b"}', "others.project has characters that cannot stand there. Correct it."),
+    ("Cohere", '{"fallback":{}}', "others.fallback must be a list of objects."),
+    ("Cohere", '{"fallback":[1]}', "others.fallback must be a list of objects."),
     ("BM25", '{"batch_size":2}', "BM25 has no key 'batch_size' in others. Known keys: b, k1, min_score, normalize."),
     ("BM25", '{"timeout_s":2}', "BM25 has no key 'timeout_s' in others."),
     ("BM25", '{"b":1.5}', "others.b must be at most 1."),
@@ -86,7 +92,14 @@ def fitting(option: Option) -> object:
         return option.choices[0]
     high = option.high if option.high is not None else 5
     number = max(option.low or 0, min(5, high))
-    return {"text": "x", "integer": int(number), "number": number, "boolean": True, "object": {"a": 1}}[option.type]
+    return {
+        "text": "x",
+        "integer": int(number),
+        "number": number,
+        "boolean": True,
+        "object": {"a": 1},
+        "objects": [{"provider": "BM25"}],
+    }[option.type]
 
 
 @pytest.mark.parametrize("record", PROVIDERS.values(), ids=lambda record: record.name)

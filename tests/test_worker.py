@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import engine_bytes
 from clickhouse_rerank.model import Row
-from conftest import Worker, worker_environment
+from clickhouse_rerank.worker import READ_TIMEOUT_MS
+from conftest import ROOT, Worker, worker_environment
 from provider import Provider, Reply, Request, cohere
 
 FORMATS = engine_bytes.FORMATS
@@ -412,3 +416,72 @@ def test_a_missing_configuration_file_is_named(worker: Start, tmp_path: Path) ->
     one = worker(CLICKHOUSE_RERANK_CONFIG=str(tmp_path / "none.toml"))
     assert one.process.wait(HANG_S) == 1
     assert said(one).startswith(b"Rerank: CONFIG: %s cannot be read" % str(tmp_path / "none.toml").encode())
+
+
+def test_the_registrations_read_timeout_is_what_the_worker_assumes() -> None:
+    """The number in the XML and the worker's default are one."""
+    text = (ROOT / "udf" / "rerank_function.xml").read_text("utf-8")
+    assert f"<command_read_timeout>{READ_TIMEOUT_MS}</command_read_timeout>" in text
+
+
+@pytest.mark.parametrize(
+    ("deadline_s", "arguments", "code"), [(110, (), 0), (116, (), 1), (116, ("--read-timeout-ms", "121000"), 0)]
+)
+def test_a_deadline_that_the_engine_would_not_wait_for_is_refused(
+    worker: Start, tmp_path: Path, deadline_s: int, arguments: tuple[str, ...], code: int
+) -> None:
+    """A row may not be silent for longer than command_read_timeout; the refusal names both settings."""
+    config = tmp_path / "config.toml"
+    config.write_text(f"[limits]\nrow_deadline_s = {deadline_s}\n")
+    exit_code, _, err = worker(*arguments, CLICKHOUSE_RERANK_CONFIG=str(config)).finish()
+    assert exit_code == code
+    assert bool(err) == (b"CONFIG" in err and b"row_deadline_s" in err and b"command_read_timeout" in err) == bool(code)
+
+
+def test_input_far_ahead_of_the_provider_waits_in_the_pipe(worker: Start, provider: Provider) -> None:
+    """Of 100 MB in one chunk, most stays outside the worker until its turn comes; all rows are answered."""
+    rows, document = 400, b"x" * 250_000
+    one = start_in(worker, "JSONEachRow")
+    wanted = replace(called(provider, "QUERY", "DOCUMENT", "q"), top_k=1)
+    row = engine_bytes.argument(wanted, "JSONEachRow").replace(b"DOCUMENT", document)
+    lines = (row.replace(b"QUERY", b"q %d" % i) for i in range(rows))
+    sender = threading.Thread(target=lambda: [one.send(piece) for piece in (b"%d\n" % rows, *lines)], daemon=True)
+    sender.start()
+    assert len(one.lines(rows, timeout_s=60)) == rows
+    status = Path(f"/proc/{one.process.pid}/status").read_text("utf-8")
+    (peak_kb,) = (int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+    assert peak_kb < 120 * 1024
+
+
+def test_the_end_of_input_is_seen_behind_rows_not_yet_read(
+    worker: Start, provider: Provider, arrived: Callable[[], None]
+) -> None:
+    """A session that ends while its rows still fill the pipe ends the worker too."""
+    provider.reset(lambda _: Reply(never=True))
+    one = start_in(worker, "JSONEachRow")
+    row = engine_bytes.argument(called(provider, "q", "DOCUMENT"), "JSONEachRow").replace(b"DOCUMENT", b"x" * 1_000_000)
+
+    assert one.process.stdin is not None
+    pipe = one.process.stdin.fileno()
+    one.send(b"100\n" + row)
+    arrived()
+    os.set_blocking(pipe, False)
+    left = memoryview(row * 99)
+    while select.select([], [pipe], [], 1.0)[1]:  # until the worker has left the pipe full
+        left = left[os.write(pipe, left) :]
+    assert left
+    one.process.stdin.close()
+    one.process.stdin = None
+    assert one.process.wait(HANG_S) == 1
+
+
+def test_a_failed_chunk_larger_than_what_is_kept_is_read_to_its_end(worker: Start, provider: Provider) -> None:
+    """Rows that nobody will answer any more do not stop the input; the next chunk is answered."""
+    provider.reset(lambda _: Reply(401, {"message": "invalid api token"}))
+    one = start_in(worker, "JSONEachRow")
+    row = engine_bytes.argument(called(provider, "q", "DOCUMENT"), "JSONEachRow").replace(b"DOCUMENT", b"x" * 1_000_000)
+    sender = threading.Thread(target=lambda: [one.send(piece) for piece in (b"40\n", *[row] * 40)], daemon=True)
+    sender.start()
+    assert one.lines(40) == [b'{"result":[]}\n'] * 40
+    one.send(engine_bytes.chunk([bm25("b", "a", "b")], "JSONEachRow"))
+    assert len(one.lines(1)) == 1

@@ -1,8 +1,9 @@
 """One chunk: as many answers as rows, in order, whatever happens to a row."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from hashlib import blake2b
+from hashlib import sha1
 
 from .errors import RerankError
 from .formats import Format
@@ -11,6 +12,7 @@ from .rerank import Reranker
 from .window import Window
 
 _AHEAD_OF_IN_FLIGHT = 4
+_MAX_QUEUED_BYTES = 16 << 20
 
 
 class Chunk:
@@ -18,23 +20,47 @@ class Chunk:
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
+        self._queued_bytes = 0
+        self._taken = asyncio.Event()
+        self._given_up = False
         self._queue: asyncio.Queue[bytes] = asyncio.Queue()
         self._arrived = 0
         self._complete = asyncio.Event()
 
     def add(self, row: bytes) -> None:
         """One more row's bytes."""
-        self._queue.put_nowait(row)
+        if not self._given_up:
+            self._queue.put_nowait(row)
+            self._queued_bytes += len(row)
         self._arrived += 1
         if self._arrived == self.rows:
             self._complete.set()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for _ in range(self.rows):
-            yield await self._queue.get()
+            row = await self._queue.get()
+            self._queued_bytes -= len(row)
+            self._taken.set()
+            yield row
+            del row
+
+    def is_full(self) -> bool:
+        """Whether enough rows wait for their turn, and more are to come."""
+        return self._queued_bytes > _MAX_QUEUED_BYTES and self._arrived < self.rows
+
+    async def taken(self, timeout_s: float) -> None:
+        """Wait until a row is taken, but not longer than `timeout_s`."""
+        self._taken.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._taken.wait()
 
     async def drained(self) -> None:
-        """Wait until all rows have arrived: an answer before that would leave the rest for the next chunk's reader."""
+        """Let go of all rows, and wait for the last: answers before it would leave the rest to the next chunk."""
+        self._given_up = True
+        self._queue = asyncio.Queue()
+        self._queued_bytes = 0
+        self._taken.set()
         if self.rows:
             await self._complete.wait()
 
@@ -64,7 +90,8 @@ class Answerer:
         async def work(raw: bytes) -> bytes:
             row = self._format.decode(raw)
             # Equal rows are one call: ClickHouse repeats constant arguments in every row.
-            key = blake2b(raw, digest_size=16).digest()
+            key = sha1(raw, usedforsecurity=False).digest()
+            del raw
             if key in known:
                 ranking = await asyncio.shield(known[key])
             else:
@@ -79,6 +106,7 @@ class Answerer:
 
         window = Window(aiter(chunk), work, self._ahead)
         try:
+            self._reranker.check_rows(chunk.rows)
             async for answers in window:
                 await self._write(b"".join(answers))
                 written += len(answers)

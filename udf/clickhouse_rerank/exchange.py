@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from itertools import count
 
 from . import replies, retry
 from .endpoints import Endpoint
 from .errors import ProviderFailedError, RequestRejectedError, RerankError
 from .gate import Gate
+from .meter import meters
 from .model import Scores
 from .plan import Part
 from .settings import Settings
@@ -15,6 +17,7 @@ from .transport import Reply, Transport
 from .wires import WIRES, MalformedError
 
 _MAX_GATES = 1000
+_NOTHING_ASKED = frozenset(("RESOURCE", "REQUEST_LIMIT", "DOCUMENT_LIMIT"))
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "clickhouse-rerank"}
 
 
@@ -45,6 +48,7 @@ class Exchange:
     def __init__(self, settings: Settings) -> None:
         self._transport = Transport(settings.network, settings.limits)
         self._limits = settings.limits
+        self._meters = meters(settings)
         self._gates: dict[tuple[str, str], Gate] = {}
 
     async def scores(self, part: Part, endpoint: Endpoint, deadline: Deadline) -> Scores:
@@ -56,7 +60,8 @@ class Exchange:
                 async with asyncio.timeout(max(0.0, deadline.left_s())):
                     return await self._attempts(part, endpoint, deadline, gate)
             except TimeoutError:
-                late = f"{endpoint.provider.name} did not answer within {deadline.seconds:g} s"
+                seconds = round(deadline.seconds, 2) or deadline.seconds
+                late = f"{endpoint.provider.name} did not answer within {seconds:g} s"
                 error = ProviderFailedError("TIMEOUT", f"{late}. Send less, or raise others.timeout_s.")
                 gate.failed(error)
                 raise error from None
@@ -74,13 +79,15 @@ class Exchange:
         for attempt in count(1):
             asked_at = time.monotonic()
             try:
-                reply = await self._transport.post(endpoint.url, endpoint.signed(_HEADERS, part.body), part.body)
+                if endpoint.credential in self._meters:
+                    self._meters[endpoint.credential].spend(len(part.call.documents))
+                reply = await self._transport.post(endpoint.url, await _signed(endpoint, part.body), part.body)
                 scores = _read(reply, part, endpoint)
             except ProviderFailedError as error:
                 if error.code == "RATE_LIMIT":
                     gate.crowded(asked_at)
-                elif error.code == "RESOURCE":
-                    gate.withdrawn()  # nothing was asked
+                elif error.code in _NOTHING_ASKED:
+                    gate.withdrawn()
                 else:
                     gate.failed(error)
                 left_s = deadline.left_s()
@@ -110,6 +117,12 @@ class Exchange:
         return gate
 
 
+async def _signed(endpoint: Endpoint, body: bytes) -> Mapping[str, str]:
+    if endpoint.ambient:  # which may ask a metadata service
+        return await asyncio.to_thread(endpoint.signed, _HEADERS, body)
+    return endpoint.signed(_HEADERS, body)
+
+
 def _withheld(gate: Gate, endpoint: Endpoint) -> ProviderFailedError:
     """The error of a request that is not sent, with the reason of those that were."""
     last = gate.last_failure or ProviderFailedError("PROVIDER", f"{endpoint.provider.name} fails.")
@@ -126,7 +139,7 @@ def _hinting(error: ProviderFailedError, left_s: float) -> ProviderFailedError:
 
 def _read(reply: Reply, part: Part, endpoint: Endpoint) -> Scores:
     try:
-        return WIRES[endpoint.wire].scores(replies.payload(reply, endpoint), part.call)
+        return WIRES[endpoint.wire].scores(replies.payload(reply, endpoint, part.call), part.call)
     except ProviderFailedError as error:
         if error.wait_s is None:
             error.wait_s = retry.hinted_s(reply.headers, time.time())

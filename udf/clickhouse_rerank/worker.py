@@ -17,13 +17,18 @@ import termios
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from .errors import ProtocolError, RerankError
+from . import seclusion
+from .errors import CallerError, ProtocolError, RerankError
 
-_USAGE = "clickhouse-rerank worker [--format JSONEachRow|TabSeparated|RowBinary] [--embedded]"
+_USAGE = "clickhouse-rerank worker [--format JSONEachRow|TabSeparated|RowBinary] [--read-timeout-ms N] [--embedded]"
 _MAX_REPORT = 4000  # the engine reads 4,096 bytes of stderr before it stops polling; the rest would fail the next query
 _READ_BYTES = 1 << 20
 _PIPE_BYTES = 1 << 20
 _AFTER_EOF_S = 0.8
+_LOOK_FOR_END_S = 0.2
+READ_TIMEOUT_MS = 120_000
+"""command_read_timeout of the registration, which `--read-timeout-ms` names where it was changed."""
+_MARGIN_S = 5.0
 _LOOK_AGAIN_S = 0.001
 
 
@@ -52,6 +57,12 @@ class _Streams:
             except BlockingIOError:
                 loop = asyncio.get_running_loop()
                 await _ready(self.input, loop.add_reader, loop.remove_reader)
+
+    def abandoned(self) -> bool:
+        """Whether nobody writes any more, although there may be bytes left to read."""
+        writer = select.poll()
+        writer.register(self.input, 0)
+        return bool(writer.poll(0))
 
     async def write(self, data: bytes) -> None:
         """All of `data`."""
@@ -95,7 +106,7 @@ async def _ready(fd: int, watch: Callable[..., object], unwatch: Callable[[int],
         unwatch(fd)
 
 
-async def _serve(streams: _Streams, format_name: str, embedded: bool) -> int:
+async def _serve(streams: _Streams, format_name: str, embedded: bool, read_timeout_ms: int) -> int:
     """Answer chunks until the input ends; the exit code."""
     from .chunk import Answerer, Chunk
     from .formats import FORMATS
@@ -104,6 +115,13 @@ async def _serve(streams: _Streams, format_name: str, embedded: bool) -> int:
     from .settings import load
 
     settings = load(os.environ, embedded=embedded)
+    seclusion.forget(os.environ, keep_aws=any(credential.ambient for credential in settings.credentials.values()))
+    if settings.limits.row_deadline_s + _MARGIN_S > read_timeout_ms / 1000:
+        raise CallerError(
+            "CONFIG",
+            f"limits.row_deadline_s must be at least {_MARGIN_S:g} s below the registration's command_read_timeout, "
+            f"{read_timeout_ms} ms. Raise that in rerank_function.xml and name it in <command> as --read-timeout-ms.",
+        )
     fmt = FORMATS[format_name]
     framing = Framing(fmt)
     chunks: asyncio.Queue[Chunk] = asyncio.Queue()
@@ -119,6 +137,10 @@ async def _serve(streams: _Streams, format_name: str, embedded: bool) -> int:
                     chunk = Chunk(item)
                     chunks.put_nowait(chunk)
             await asyncio.sleep(0)
+            while chunk.is_full():
+                if streams.abandoned():
+                    return
+                await chunk.taken(_LOOK_FOR_END_S)
 
     async def answer_chunks() -> NoReturn:
         while True:
@@ -142,28 +164,33 @@ async def _serve(streams: _Streams, format_name: str, embedded: bool) -> int:
     return 0 if unanswered.done() else 1
 
 
-def _arguments(argv: Sequence[str]) -> tuple[str, bool]:
-    """(format, embedded) of a command line, which the registration writes."""
+def _arguments(argv: Sequence[str]) -> tuple[str, bool, int]:
+    """(format, embedded, read timeout in ms) of a command line, which the registration writes."""
     from .formats import FORMATS
 
-    format_name, embedded = "JSONEachRow", False
+    format_name, embedded, timeout_ms = "JSONEachRow", False, str(READ_TIMEOUT_MS)
     rest = iter(argv)
     for argument in rest:
         if argument == "--embedded":
             embedded = True
         elif argument == "--format":
             format_name = next(rest, "")
+        elif argument == "--read-timeout-ms":
+            timeout_ms = next(rest, "")
         else:
             raise ProtocolError(f"The worker does not know {argument[:40]!r}. Usage: {_USAGE}")
     if format_name not in FORMATS:
         raise ProtocolError(f"The worker has no format {format_name[:40]!r}. Usage: {_USAGE}")
-    return format_name, embedded
+    if not timeout_ms.isdecimal():
+        raise ProtocolError(f"The worker needs --read-timeout-ms as a number. Usage: {_USAGE}")
+    return format_name, embedded, int(timeout_ms)
 
 
 def main(argv: Sequence[str]) -> NoReturn:
     """Run until the input ends; leaves the process without waiting for threads or connections."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the client that started the engine
     streams = _Streams()
+    seclusion.leave_no_core()
     code = 1
     try:
         # Not asyncio.run: it would wait for threads that look up a name.

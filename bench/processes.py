@@ -1,0 +1,37 @@
+"""Processor time and memory of the worker processes, from /proc; and jobs in a process of their own."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def isolated(job: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """What the job returns, run in a new process: one engine each, and nothing left over from the last one."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(job, *arguments, **named).result()
+
+
+def workers() -> list[int]:
+    """The worker processes that this process's engine has started."""
+    found: list[int] = []
+    for task in Path("/proc/self/task").iterdir():
+        found += map(int, (task / "children").read_text().split())
+    return [pid for pid in found if b"rerank" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def cpu_s(pid: int | None = None) -> float:
+    """Seconds that a process's threads have spent on a processor; of this process by default."""
+    tasks = Path(f"/proc/{pid or os.getpid()}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+def memory_kb(pid: int) -> tuple[int, int]:
+    """(resident, the most ever resident) of a process."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return int(status["VmRSS"].split()[0]), int(status["VmHWM"].split()[0])
