@@ -12,7 +12,7 @@ from .rerank import Reranker
 from .window import Window
 
 _AHEAD_OF_IN_FLIGHT = 4
-_MAX_QUEUED_BYTES = 16 << 20
+_MAX_HELD_BYTES = 16 << 20
 
 
 class Chunk:
@@ -20,8 +20,8 @@ class Chunk:
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
-        self._queued_bytes = 0
-        self._taken = asyncio.Event()
+        self._held_bytes = 0
+        self._freed = asyncio.Event()
         self._given_up = False
         self._queue: asyncio.Queue[bytes] = asyncio.Queue()
         self._arrived = 0
@@ -31,36 +31,37 @@ class Chunk:
         """One more row's bytes."""
         if not self._given_up:
             self._queue.put_nowait(row)
-            self._queued_bytes += len(row)
+            self._held_bytes += len(row)
         self._arrived += 1
         if self._arrived == self.rows:
             self._complete.set()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for _ in range(self.rows):
-            row = await self._queue.get()
-            self._queued_bytes -= len(row)
-            self._taken.set()
-            yield row
-            del row
+            yield await self._queue.get()
+
+    def done(self, size: int) -> None:
+        """A row of this many bytes is answered, but for its turn."""
+        self._held_bytes -= size
+        self._freed.set()
 
     def is_full(self) -> bool:
-        """Whether enough rows wait for their turn, and more are to come."""
-        return self._queued_bytes > _MAX_QUEUED_BYTES and self._arrived < self.rows
+        """Whether enough rows are at work or wait, and more are to come."""
+        return self._held_bytes > _MAX_HELD_BYTES and self._arrived < self.rows
 
-    async def taken(self, timeout_s: float) -> None:
-        """Wait until a row is taken, but not longer than `timeout_s`."""
-        self._taken.clear()
+    async def freed(self, timeout_s: float) -> None:
+        """Wait until a row is done, but not longer than `timeout_s`."""
+        self._freed.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                await self._taken.wait()
+                await self._freed.wait()
 
     async def drained(self) -> None:
         """Let go of all rows, and wait for the last: answers before it would leave the rest to the next chunk."""
         self._given_up = True
         self._queue = asyncio.Queue()
-        self._queued_bytes = 0
-        self._taken.set()
+        self._held_bytes = 0
+        self._freed.set()
         if self.rows:
             await self._complete.wait()
 
@@ -88,6 +89,7 @@ class Answerer:
         written = 0
 
         async def work(raw: bytes) -> bytes:
+            size = len(raw)
             row = self._format.decode(raw)
             # Equal rows are one call: ClickHouse repeats constant arguments in every row.
             key = sha1(raw, usedforsecurity=False).digest()
@@ -102,6 +104,7 @@ class Answerer:
                     answer.cancel()
                     raise
                 answer.set_result(ranking)
+            chunk.done(size)
             return self._format.encode(row.documents, ranking)
 
         window = Window(aiter(chunk), work, self._ahead)

@@ -140,7 +140,7 @@ async def _serve(streams: _Streams, format_name: str, embedded: bool, read_timeo
             while chunk.is_full():
                 if streams.abandoned():
                     return
-                await chunk.taken(_LOOK_FOR_END_S)
+                await chunk.freed(_LOOK_FOR_END_S)
 
     async def answer_chunks() -> NoReturn:
         while True:
