@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test peers bench bench-check lint format lock dist clean
+.PHONY: demo test peers chaos bench bench-check lint format lock dist clean
 
 demo: $(VENV)/.ready
 	$(BIN)/clickhouse-rerank demo
@@ -13,6 +13,10 @@ test: $(VENV)/.ready
 # Real rerank servers on loopback, in environments of their own outside the repository; PEERS names some of them.
 peers: $(VENV)/.ready
 	PYTHONPATH=tests $(BIN)/python -m peers $(PEERS)
+
+# 100,000 rows through SQL against a provider that is slow, resets, refuses and truncates; ROWS=N for another number.
+chaos: $(VENV)/.ready
+	$(BIN)/python bench/chaos.py $(if $(ROWS),--rows $(ROWS))
 
 # Against the limit and against what people use today; writes bench/RESULTS.md. BENCH="--quick" shows that it runs.
 bench: $(VENV)/.ready .venv-bench/.ready

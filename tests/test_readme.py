@@ -12,9 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from clickhouse_rerank import catalogue
 from clickhouse_rerank.errors import CODES
+from clickhouse_rerank.providers import PROVIDERS, Option
+from clickhouse_rerank.providers.common import NAMED
 from clickhouse_rerank.settings import parse
 from conftest import Sql
+from url_cases import CASES
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -25,7 +29,40 @@ def errors() -> str:
     return "| code | meaning | what helps |\n|---|---|---|\n" + rows
 
 
-BLOCKS: dict[str, Callable[[], str]] = {"errors": errors}
+def urls() -> str:
+    """What a base_url becomes."""
+    rows = "".join(f"| `{name}` | `'{given}'` | `{becomes}` |\n" for name, given, becomes in CASES)
+    return "| provider | base_url | requests go to |\n|---|---|---|\n" + rows
+
+
+def options() -> str:
+    """The keys of `others` that only some providers take."""
+    common = {*NAMED, "on_error", "fallback"}
+    table = "| provider | keys |\n|---|---|\n"
+    for record in PROVIDERS.values():
+        known = dict(record.options)
+        for _, variant in record.variants:
+            known |= variant.options
+        words = [f"`{key}` ({described(option)})" for key, option in known.items() if key not in common]
+        table += f"| `{record.name}` | {', '.join(words)} |\n" if words else ""
+    return table
+
+
+def described(option: Option) -> str:
+    """Type, choices and bounds of a key, in a few words."""
+    if option.choices:
+        return " or ".join(f"`{choice}`" for choice in option.choices)
+    low, high = (f"{bound:g}" if bound is not None else "" for bound in (option.low, option.high))
+    bounds = f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}" if high else ""
+    return f"{option.type}, {bounds}" if bounds else option.type
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "providers": catalogue.markdown,
+    "urls": urls,
+    "options": options,
+    "errors": errors,
+}
 
 
 def with_blocks(text: str) -> str:
