@@ -120,3 +120,20 @@ def test_an_endpoint_that_answers_half_is_asked_all() -> None:
     clock.now += 31
     assert entry.admits()
     assert entry.admits()
+
+
+def test_an_endpoint_is_healthy_that_answers_nearly_all_of_many() -> None:
+    """Forty-nine answers are too few to tell, one failure in ten is the most."""
+    entry, clock = gate()
+    for _ in range(49):
+        entry.accepted()
+    assert not entry.is_healthy()
+    entry.accepted()
+    assert entry.is_healthy()
+    for _ in range(5):
+        entry.failed()
+    assert entry.is_healthy()
+    entry.failed()
+    assert not entry.is_healthy()
+    clock.now += 31
+    assert not entry.is_healthy()

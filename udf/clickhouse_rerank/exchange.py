@@ -91,7 +91,8 @@ class Exchange:
                 else:
                     gate.failed(error)
                 left_s = deadline.left_s()
-                pause_s = retry.pause_s(error, attempt, left_s)
+                most = retry.ATTEMPTS_OF_HEALTHY if gate.is_healthy() else retry.ATTEMPTS
+                pause_s = retry.pause_s(error, attempt, left_s, most)
                 if pause_s is None or not gate.pay_for_retry():
                     raise _hinting(error, left_s) from None
                 await asyncio.sleep(pause_s)

@@ -18,6 +18,8 @@ _GROWTH = 1 / 4  # a success widens the gate by this much: a stray refusal in a 
 _BUDGET = 100.0
 _RETRY_COST = 5.0
 _WINDOW_S = 30.0
+_MANY = 50
+_NEARLY_ALL = 0.9
 _PROBE_EVERY_S = 1.0
 
 
@@ -111,6 +113,12 @@ class Gate:
             if not await onlooker:
                 return False
         return True
+
+    def is_healthy(self) -> bool:
+        """Whether the endpoint answered nearly all of a good number of requests lately."""
+        self._forget()
+        asked = sum(second[1] for second in self._seconds)
+        return asked >= _MANY and sum(second[2] for second in self._seconds) >= _NEARLY_ALL * asked
 
     def pay_for_retry(self) -> bool:
         """Take the cost of one retry from the budget; False when it is spent."""

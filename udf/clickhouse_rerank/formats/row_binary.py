@@ -17,6 +17,8 @@ _FLOAT32 = struct.Struct("<f")
 
 def _varint(buffer: bytes | bytearray, at: int) -> tuple[int, int]:
     """(value, position behind it); position -1 when the buffer ends inside."""
+    if at + 1 < len(buffer) and buffer[at + 1] < 0x80 <= buffer[at]:
+        return buffer[at] & 0x7F | buffer[at + 1] << 7, at + 2
     value = shift = 0
     for position in range(at, min(at + 10, len(buffer))):
         byte = buffer[position]
@@ -32,6 +34,22 @@ def _varint(buffer: bytes | bytearray, at: int) -> tuple[int, int]:
     raise ProtocolError("A length in the input exceeds 2 GiB. Compare <format> in the registration with --format.")
 
 
+def _skip_texts(buffer: bytes | bytearray, at: int, left: int) -> tuple[int, int]:
+    """Go behind up to `left` texts; (position, texts that are not complete yet)."""
+    size = len(buffer)
+    while left and at < size:
+        length, behind = buffer[at], at + 1
+        if length >= 0x80:
+            length, behind = _varint(buffer, at)
+            if behind < 0:
+                break
+        if behind + length > size:
+            break
+        at = behind + length
+        left -= 1
+    return at, left
+
+
 def end_of_row(buffer: bytearray, start: int, progress: list[int]) -> int:
     """Where the row that begins at `start` ends, or -1 until more bytes are there.
 
@@ -40,13 +58,11 @@ def end_of_row(buffer: bytearray, start: int, progress: list[int]) -> int:
     """
     at, phase, left = progress or (start, 0, 1)
     while True:
+        at, left = _skip_texts(buffer, at, left)
         progress[:] = (at, phase, left)
         if left:
-            length, behind = _varint(buffer, at)
-            if behind < 0 or behind + length > len(buffer):
-                return -1
-            at, left = behind + length, left - 1
-        elif phase == 0:
+            return -1
+        if phase == 0:
             count, behind = _varint(buffer, at)
             if behind < 0:
                 return -1
@@ -59,25 +75,29 @@ def end_of_row(buffer: bytearray, start: int, progress: list[int]) -> int:
             return at
 
 
+def _texts(raw: bytes, at: int, count: int) -> tuple[list[str], int]:
+    """The `count` texts at a position, and the position behind them."""
+    texts: list[str] = []
+    for _ in range(count):
+        length = raw[at]
+        at += 1
+        if length >= 0x80:
+            length, at = _varint(raw, at - 1)
+        texts.append(raw[at : at + length].decode("utf-8", "surrogateescape"))
+        at += length
+    return texts, at
+
+
 def decode(raw: bytes) -> Row:
     """The bytes of one row -> Row."""
-    at = 0
-
-    def text() -> str:
-        nonlocal at
-        length, at = _varint(raw, at)
-        at += length
-        return raw[at - length : at].decode("utf-8", "surrogateescape")
-
-    query = text()
+    (query,), at = _texts(raw, 0, 1)
     count, at = _varint(raw, at)
-    documents = [text() for _ in range(count)]
+    documents, at = _texts(raw, at, count)
     (top_k,) = _UINT32.unpack_from(raw, at)
-    at += _UINT32.size
-    row = Row(query, documents, top_k, text(), text(), text(), text())
+    (provider, base_url, api_key, others), at = _texts(raw, at + _UINT32.size, _TEXTS_AFTER_TOP_K)
     if at != len(raw):
         raise CallerError("INPUT", "A row does not end where it should. Compare <format> with --format.")
-    return row
+    return Row(query, documents, top_k, provider, base_url, api_key, others)
 
 
 def _length(value: int) -> bytes:
