@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test peers chaos bench bench-check lint format lock dist clean
+.PHONY: audit demo test peers chaos bench bench-check lint format lock dist clean
 
 demo: $(VENV)/.ready
 	$(BIN)/clickhouse-rerank demo
@@ -46,6 +46,16 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	.venv-bench/bin/pip install --quiet --no-deps -r requirements/bench.txt
 	touch $@
 
+# Known vulnerabilities of what is pinned. Not part of CI: it asks a service on the network.
+audit: .venv-audit/bin/pip-audit
+	.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements/dev.txt || \
+	  { echo "audit: vulnerabilities, or a service that does not answer: see above" >&2; exit 1; }
+
+.venv-audit/bin/pip-audit:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip install --quiet pip-audit || \
+	  { echo "audit: pip-audit cannot be installed here; it is not in the lock file" >&2; rm -rf .venv-audit; exit 1; }
+
 # Pins for every supported Python at once; needs uv.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
@@ -55,4 +65,4 @@ dist: $(VENV)/.ready
 	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 clean:
-	rm -rf $(VENV) .venv-bench dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-audit .venv-bench dist build .pytest_cache .mypy_cache .ruff_cache

@@ -21,12 +21,14 @@ from clickhouse_rerank.formats import FORMATS
 from provider import Provider
 
 ROOT = Path(__file__).parents[1]
+NO_CACHE = {"CLICKHOUSE_RERANK_CONFIG": str(Path(__file__).with_name("no_cache.toml"))}
+"""The configuration of engines and workers unless a test has its own: most tests count requests."""
 
 
 def worker_environment(**more: str) -> dict[str, str]:
-    """This process's environment without what hides a missing flush or lends a key."""
-    hidden = {"PYTHONUNBUFFERED", "CLICKHOUSE_RERANK_CONFIG"}
-    return {name: value for name, value in os.environ.items() if name not in hidden and "_API_KEY" not in name} | more
+    """This process's environment without what hides a missing flush, lends a key or remembers an answer."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED" and "_API_KEY" not in name}
+    return kept | NO_CACHE | more
 
 
 @pytest.fixture(scope="session")
@@ -54,8 +56,8 @@ class Sql:
                     path = path.with_name(f"{name}.xml")
                     text = text.replace("<name>Rerank</name>", f"<name>{self.function(name)}</name>")
                 install.write(install.File(path, text, file.mode))
-        for name in ("PYTHONUNBUFFERED", "CLICKHOUSE_RERANK_CONFIG"):
-            os.environ.pop(name, None)
+        os.environ.pop("PYTHONUNBUFFERED", None)
+        os.environ |= NO_CACHE
         self.client = clickhouse_connect.get_client(dsn="chdb://memory", chdb_options={"udf_path": str(folder)})
         for _, statement in wrappers.statements(replace=True):
             self.client.command(statement.rstrip(";"))

@@ -158,7 +158,19 @@ def test_fuzz_others(provider: str) -> None:
     target()
 
 
-HOSTS = ["a.example", "127.0.0.1", "[::1]", "0x7f.1", "localhost", "EXAMPLE.com", "b.example", "a..b", "x_y.z", "1.2.3.4.", "-"]
+HOSTS = [
+    "a.example",
+    "b.example",
+    "127.0.0.1",
+    "[::1]",
+    "0x7f.1",
+    "localhost",
+    "EXAMPLE.com",
+    "a..b",
+    "x_y.z",
+    "1.2.3.4.",
+    "-",
+]
 TAILS = [
     "",
     "/",

@@ -1,6 +1,7 @@
 """How hard an endpoint is asked: admission, halving, budget and throttle, with a clock of the test's own."""
 
 import asyncio
+import time
 
 from clickhouse_rerank.gate import Gate
 
@@ -30,7 +31,7 @@ def test_places_are_bounded_and_given_in_order() -> None:
 
         async def visit(number: int) -> None:
             nonlocal inside, most
-            async with entry:
+            async with entry.place(again=False):
                 entered.append(number)
                 inside += 1
                 most = max(most, inside)
@@ -49,11 +50,11 @@ def test_one_who_gives_up_waiting_takes_no_place() -> None:
 
     async def run() -> int:
         entry, _ = gate(1)
-        await entry.__aenter__()
-        waiters = [asyncio.create_task(entry.__aenter__()) for _ in range(3)]
+        await entry._enter(False)
+        waiters = [asyncio.create_task(entry._enter(False)) for _ in range(3)]
         await asyncio.sleep(0)
         waiters[0].cancel()
-        await entry.__aexit__()
+        entry._leave()
         waiters[1].cancel()
         await asyncio.gather(*waiters, return_exceptions=True)
         return sum(not waiter.cancelled() for waiter in waiters)
@@ -63,6 +64,10 @@ def test_one_who_gives_up_waiting_takes_no_place() -> None:
 
 def test_too_many_halves_once_per_round_and_success_widens() -> None:
     """Refusals of requests sent before the last halving do not halve again; four successes give one place back."""
+    asyncio.run(_halves())
+
+
+async def _halves() -> None:
     entry, clock = gate(64)
     sent = clock.now
     clock.now += 1
@@ -137,3 +142,24 @@ def test_an_endpoint_is_healthy_that_answers_nearly_all_of_many() -> None:
     assert not entry.is_healthy()
     clock.now += 31
     assert not entry.is_healthy()
+
+
+def test_refused_rows_wait_for_the_pause_and_go_first() -> None:
+    """Nobody enters before the wait that the endpoint named is over; a row turned away enters before new ones."""
+
+    async def run() -> list[str]:
+        entry = Gate(2)
+        order: list[str] = []
+
+        async def visit(name: str, again: bool) -> None:
+            async with entry.place(again=again):
+                order.append(name)
+
+        entry.crowded(asked_at=time.monotonic(), wait_s=0.05)
+        visits = [asyncio.create_task(visit(name, name == "again")) for name in ("new", "newer", "again")]
+        await asyncio.sleep(0)
+        assert order == []
+        await asyncio.gather(*visits)
+        return order
+
+    assert asyncio.run(run()) == ["again", "new", "newer"]

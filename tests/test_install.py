@@ -23,13 +23,13 @@ def words(registration: Path) -> tuple[str, str]:
     return function.findtext("format", ""), function.findtext("command", "")
 
 
-def test_install_puts_both_files_in_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The launcher is executable and beside nothing else; folders are created; what to run next is printed."""
+def test_install_puts_its_files_in_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The launcher is executable, the others are for the server to read; folders are made; what is next is printed."""
     scripts, config = tmp_path / "a" / "user_scripts", tmp_path / "etc"
     assert cli.main(["install", "--user-scripts", str(scripts), "--config-dir", str(config)]) == 0
-    assert [path.name for path in (*scripts.iterdir(), *config.iterdir())] == ["rerank", "rerank_function.xml"]
-    assert stat.S_IMODE((scripts / "rerank").stat().st_mode) == 0o755
-    assert stat.S_IMODE((config / "rerank_function.xml").stat().st_mode) == 0o644
+    placed = (scripts / "rerank", config / "rerank_function.xml", config / "config.d" / "rerank_masking.xml")
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(placed)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in placed] == [0o755, 0o644, 0o644]
     assert words(config / "rerank_function.xml") == ("JSONEachRow", "rerank")
     out = capsys.readouterr().out
     assert f"wrote {scripts / 'rerank'}" in out and "SYSTEM RELOAD FUNCTIONS" in out
@@ -53,7 +53,7 @@ def test_a_second_installation_replaces_the_first(tmp_path: Path) -> None:
     assert cli.main([*arguments, "--format", "RowBinary"]) == 0
     assert (tmp_path / "rerank").read_text() == install.launcher()
     assert words(tmp_path / "rerank_function.xml") == ("RowBinary", "rerank --format RowBinary")
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 3
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,7 +41,7 @@ SENTENCES = (
     (
         "Cohere",
         '{"modle":"m"}',
-        "Cohere has no key 'modle' in others. Known keys: batch_size, fallback, max_chunks_per_doc,",
+        "Cohere has no key 'modle' in others. Known keys: batch_size, cache, fallback, max_chunks_per_doc,",
     ),
     ("Cohere", '{"max_tokens_per_doc":5}', "Cohere has no key 'max_tokens_per_doc' in others."),
     ("Cohere", '{"model":"a","model":"b"}', "others has the key 'model' twice. Keep one."),

@@ -36,7 +36,7 @@ def limited(provider: str = "Cohere", base_url: str = "", *, limits: RequestLimi
 
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(lambda text: not text.isspace())
-documents = st.lists(texts, min_size=1, max_size=40)
+documents = st.lists(texts, min_size=1, max_size=40, unique=True)
 
 
 @given(documents, st.integers(1, 50), st.integers(1, 50), st.integers(90, 400))
@@ -123,8 +123,9 @@ def test_pairs_of_query_and_document_count_where_the_provider_counts_them() -> N
     endpoint = resolved("ZeroEntropy")
     each = 5_000_000 // 4 - 150
     query, text = "é" * 100, "x" * (each - 200)
-    assert len(asked([text] * 4, endpoint, query=query)[1]) == 1
-    assert len(asked([text] * 3 + [text + "é"], endpoint, query=query)[1]) == 2
+    found = [text[1:] + mark for mark in "abcd"]
+    assert len(asked(found, endpoint, query=query)[1]) == 1
+    assert len(asked([*found[:3], found[3] + "é"], endpoint, query=query)[1]) == 2
     with pytest.raises(RequestRejectedError, match="TOO_LARGE: ZeroEntropy takes 5000000 bytes of query and document"):
         asked(["x" * 5_000_000], endpoint)
 
@@ -213,7 +214,7 @@ def test_blank_documents_are_never_sent_and_come_last(found: list[str], top_k: i
 
 def ranked(scores: list[float], **others: object) -> list[tuple[int, float]]:
     endpoint = endpoints.resolve("Cohere", "", "key", json.dumps(others), Settings())
-    one = row(["text"] * len(scores) + [""], 10)
+    one = row([f"text {i}" for i in range(len(scores))] + [""], 10)
     return plan.ranking(one, plan.scored_positions(one), list(enumerate(scores)), endpoint)
 
 

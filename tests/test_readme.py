@@ -111,7 +111,7 @@ def test_the_configuration_shown_is_one(tmp_path: Path) -> None:
     (example,) = fenced("toml")
     document = tomllib.loads(re.sub(r'"/run/secrets/\w+"', f'"{secret}"', example))
     settings = parse(document, {}, where="config.toml")
-    assert sorted(settings.credentials) == ["aws", "local", "prod"]
+    assert sorted(settings.credentials) == ["aws", "local", "prod", "role"]
     assert settings.default_credential("cohere") is settings.credentials["prod"]
 
 

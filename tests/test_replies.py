@@ -202,6 +202,36 @@ def test_a_failed_dependency_counts_by_its_own_status(
     assert "SageMaker answered 424 (o). " in str(found)
 
 
+WORDS = (
+    ("LlamaCpp", 500, {"error": {"code": 500, "message": "input (8013 tokens) is too large to process"}}, "TOO_LARGE"),
+    ("LlamaCpp", 500, {"error": {"code": 500, "message": "out of memory"}}, "PROVIDER"),
+    ("LiteLLM", 400, {"error": {"message": "No connected db.", "type": "no_db_connection", "code": "400"}}, "AUTH"),
+    ("LiteLLM", 400, {"error": {"message": "m", "type": "auth_error", "code": "400"}}, "AUTH"),
+    ("LiteLLM", 400, {"error": {"message": "m", "type": "invalid_request_error"}}, "BAD_REQUEST"),
+    ("SageMaker", 400, {"message": "Endpoint e of account 123456789012 not found."}, "NOT_FOUND"),
+    ("SageMaker", 400, {"message": "The Endpoint is busy; try not to hurry"}, "BAD_REQUEST"),
+)
+
+
+@pytest.mark.parametrize(("provider", "status", "body", "code"), WORDS)
+def test_words_say_more_than_a_status(provider: str, status: int, body: object, code: str) -> None:
+    """Of servers that have one status for everything, or a name that says nothing; and what is final is final."""
+    base_url = {"SageMaker": "e"}.get(provider, "http://localhost")
+    headers = {"x-amzn-errortype": "ValidationError"} if provider == "SageMaker" else {}
+    with pytest.raises(RerankError) as raised:
+        replies.payload(Reply(status, headers, json.dumps(body).encode()), resolved(provider, base_url))
+    assert raised.value.code == code
+    assert getattr(raised.value, "retryable", False) is (code == "PROVIDER")
+
+
+def test_a_signature_for_another_region_names_the_region() -> None:
+    """Keys are right then, and what must be corrected stands in others; elsewhere a region is just a word."""
+    body = json.dumps({"message": "Credential should be scoped to a valid region."}).encode()
+    reply = Reply(403, {"x-amzn-errortype": "InvalidSignatureException"}, body)
+    assert str(error(reply, "SageMaker")).endswith("others.session_token and others.region_name.")
+    assert str(error(reply, "Cohere")).endswith("Check api_key.")
+
+
 NO_CREDIT = (
     (403, {"detail": "d", "code": "AUTHZ_INSUFFICIENT_BALANCE"}),
     (400, {"code": "Arrearage", "message": "m"}),

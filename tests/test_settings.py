@@ -16,6 +16,7 @@ def parsed(document: str, **environment: str) -> Settings:
 def test_the_documented_file(tmp_path: Path) -> None:
     """Every documented key arrives where it belongs."""
     (tmp_path / "key").write_text("from-file\n")
+    (tmp_path / "key").chmod(0o640)
     settings = parsed(
         f"""
         [credentials.prod]
@@ -77,8 +78,9 @@ def test_a_default_file_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypa
 
 
 COHERE = '[credentials.p]\nprovider = "Cohere"\n'
+AWS = '[credentials.p]\nprovider = "SageMaker"\n'
 MISTAKES = [
-    ("[limit]", "unknown section [limit]. Known: credentials, network, limits."),
+    ("[limit]", "unknown section [limit]. Known: credentials, network, limits, "),
     ("credentials = 1", "[credentials] must be a table."),
     ("[credentials]\np = 1", "[credentials.p] must be a table."),
     ("[[credentials.p]]", "[credentials.p] must be a table."),
@@ -101,7 +103,26 @@ MISTAKES = [
         COHERE + "default = true\n" + COHERE.replace(".p]", ".q]") + "default = true",
         "two default credentials for Cohere",
     ),
-    ("[network]\nallow_host = []", "[network] has the unknown key allow_host. Known: allow_hosts, allow_private."),
+    ("[network]\nallow_host = []", "[network] has the unknown key allow_host. Known: allow_hosts, allow_private, "),
+    ("[network]\nproxy = 1", "[network] proxy must be a string."),
+    ("[network]\nproxy = 'http://user:secret@h:1'", "[network] proxy is no plain URL."),
+    ("[network]\nproxy = 'https://h:1'", "[network] proxy must be of the form http://host:port."),
+    ("[network]\nproxy = 'http://h:1/path'", "[network] proxy must be of the form http://host:port."),
+    ("[network]\nca_file = '/nonexistent'", "[network] ca_file /nonexistent is no file."),
+    (COHERE + "requests_per_minute = 0", "[credentials.p] requests_per_minute must be a positive integer."),
+    (COHERE + "documents_per_minute = '5'", "[credentials.p] documents_per_minute must be a positive integer."),
+    (COHERE + "requests_per_minute = true", "[credentials.p] requests_per_minute must be a positive integer."),
+    (COHERE + "aws_identity = 'server'", "[credentials.p] has aws_identity, but Cohere takes a key."),
+    (AWS + "aws_identity = 'role'", '[credentials.p] aws_identity must be "server"'),
+    (AWS + "aws_identity = 'server'\napi_key = 'x'", "[credentials.p] has aws_identity and a key. Keep one."),
+    (AWS + "aws_identity = 'server'", "[credentials.p] needs base_url, the name of the one SageMaker endpoint"),
+    (AWS + "aws_identity = 'server'\nbase_url = 'e'", "[credentials.p] needs others.region_name"),
+    (
+        AWS + "aws_identity = 'server'\nbase_url = 'e'\nothers = { region_name = 'r', access_key_id = 'a' }",
+        "[credentials.p] has aws_identity and a key. Keep one.",
+    ),
+    ("[limits]\ncounters = 'relative'", "[limits] counters must be the absolute path of a folder."),
+    ("[limits]\ncounters = 1", "[limits] counters must be the absolute path of a folder."),
     ("[network]\nallow_hosts = 'api.cohere.com'", "[network] allow_hosts must be a list of host names."),
     ("[network]\nallow_hosts = [1]", "[network] allow_hosts must be a list of host names."),
     (
@@ -172,6 +193,7 @@ def test_a_configured_default_wins_over_a_variable(tmp_path: Path) -> None:
     """The file's default credential is not replaced by the environment's."""
     path = tmp_path / "config.toml"
     path.write_text(COHERE + "api_key = 'configured'\ndefault = true\n[network]\nallow_private = ['tei']\n")
+    path.chmod(0o600)
     environment = {"COHERE_API_KEY": "lent", "CLICKHOUSE_RERANK_CONFIG": str(path)}
     settings = load(environment, embedded=True)
     credential = settings.default_credential("cohere")

@@ -224,7 +224,7 @@ def test_the_parts_of_a_row_are_asked_at_the_same_time(provider: Provider) -> No
     provider.reset(lambda request: answer)
     (ranking,) = asked(Row("q", documents, 5, "Cohere", provider.url, "k", '{"batch_size":1}'))
     assert ranking == [(i, 0.5) for i in range(5)]
-    assert provider.most_in_flight == 5
+    assert len(provider.requests) == 5 and provider.most_in_flight >= 5
 
 
 def wired(wire: str, documents: int, *, top_n: int = 1, label: str = "") -> tuple[Any, Call]:

@@ -2,7 +2,7 @@
 -- the call is used again, and for EXPLAIN, DESCRIBE and CREATE VIEW too. With a column among the arguments it does not.
 -- Each of the spellings below calls once.
 
--- Not so this one: the alias is used again, and two requests leave.
+-- Not so this one: the alias is used again, and two requests leave, but for a worker that remembers the first for seconds.
 --     SELECT Rerank('tea or coffee', ['green tea', 'black coffee'], 2,
 --         'Cohere', 'https://api.cohere.ai/v1/rerank', 'YOUR_COHERE_API_KEY', '') AS best,
 --         best[1].2 AS first, best.3 AS scores;

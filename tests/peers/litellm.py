@@ -70,12 +70,12 @@ def _ranks(checks: Checks, root: str) -> None:
 def _refusals(checks: Checks, root: str) -> None:
     url = f"{root}/v1/rerank"
     checks.fails("no key", "AUTH", "LiteLLM", url, "", MODEL, says="No api key passed in")
-    # Without a database of keys the proxy calls a wrong one a bad request: 400.
-    checks.fails("a wrong key", "BAD_REQUEST", "LiteLLM", url, "sk-wrong-peer", MODEL, says="No connected db")
+    # Without a database of keys the proxy calls a wrong one a bad request, 400, of a type that says what it is about.
+    checks.fails("a wrong key", "AUTH", "LiteLLM", url, "sk-wrong-peer", MODEL, says="No connected db")
     checks.fails("a wrong key upstream", "AUTH", "LiteLLM", url, KEY, {"model": "wrong-key"}, says="Unauthorized")
     checks.fails("a model it does not have", "BAD_REQUEST", "LiteLLM", url, KEY, {"model": "nope"}, says="nope")
     checks.fails("an upstream that is down", "PROVIDER", "LiteLLM", url, KEY, {"model": "unreachable"}, says="500")
-    many = ["sunny days"] * 2_049
+    many = [f"sunny day {number}" for number in range(2_049)]  # equal ones would be sent once
     checks.fails("what the upstream refuses", "BAD_REQUEST", "LiteLLM", url, KEY, MODEL, documents=many, says="422")
     passed, model = root + _PASSED, {"model": UPSTREAM_MODEL}
     checks.fails("the same passed through", "BAD_REQUEST", "LiteLLM", passed, KEY, model, documents=many, says="2048")

@@ -72,4 +72,4 @@ def _refusals(checks: Checks, root: str) -> None:
     checks.fails("no key", "AUTH", "LocalAI", root, "", _MODEL, says="Invalid API Key")
     checks.fails("a path it does not have", "NOT_FOUND", "LocalAI", f"{root}/v3/rerank", KEY, _MODEL)
     long = [PARIS + " and so on" * 2_000, WEATHER]
-    checks.fails("a document over the model's length", "PROVIDER", "LocalAI", root, KEY, _MODEL, documents=long)
+    checks.fails("a document over the model's length", "TOO_LARGE", "LocalAI", root, KEY, _MODEL, documents=long)

@@ -85,8 +85,9 @@ def _front(checks: Checks) -> None:
     from clickhouse_rerank.model import Secret
 
     url, body = "http://127.0.0.1:1/endpoints/e/invocations", b'{"inputs": []}'
-    keys = auth.AwsKeys(LONG_TERM, Secret(ACCOUNTS[LONG_TERM].secret), "", REGION, "sagemaker")
-    signed = {"Host": "127.0.0.1:1", **auth.sigv4(url, {"Content-Type": "application/json"}, body, keys)}
+    keys = auth.AwsKeys(LONG_TERM, Secret(ACCOUNTS[LONG_TERM].secret), "")
+    scope = auth.Scope(REGION, "sagemaker")
+    signed = {"Host": "127.0.0.1:1", **auth.sigv4(url, {"Content-Type": "application/json"}, body, keys, scope)}
     headers = [(name.lower(), str(value)) for name, value in signed.items()]
     target = "/endpoints/e/invocations"
     for name, sent, accepted in (

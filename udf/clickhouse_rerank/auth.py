@@ -1,17 +1,19 @@
-"""How a request proves who asks: a key in a header, or an AWS signature made by botocore from explicit keys only.
+"""How a request proves who asks: a key in a header, or an AWS signature made by botocore.
 
-botocore's credential chain (environment, ~/.aws, instance role) is never touched; its signer and endpoint rules are.
+Signatures are made from explicit keys. botocore's own search for credentials (environment, ~/.aws, instance role) runs
+in `ServerIdentity` alone, which exists for credentials whose configuration asks for it.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from .errors import CallerError
+from .errors import CallerError, ProviderFailedError
 from .model import Secret
 
 if TYPE_CHECKING:
+    from botocore.credentials import Credentials
     from botocore.regions import EndpointResolver
 
 
@@ -22,16 +24,21 @@ def key_header(key: Secret, header: str = "Authorization", text: str = "Bearer {
 
 @dataclass(frozen=True, slots=True)
 class AwsKeys:
-    """Explicit AWS credentials and the scope they sign for."""
+    """AWS credentials."""
 
-    access_key_id: str
+    access_key_id: str = field(repr=False)
     secret_access_key: Secret
     session_token: str = field(repr=False)
+
+
+class Scope(NamedTuple):
+    """What a signature is good for."""
+
     region: str
     service: str
 
 
-def sigv4(url: str, headers: Mapping[str, str], body: bytes, keys: AwsKeys) -> Mapping[str, str]:
+def sigv4(url: str, headers: Mapping[str, str], body: bytes, keys: AwsKeys, scope: Scope) -> Mapping[str, str]:
     """`headers` with an AWS Signature Version 4 over method POST, URL, headers and body, valid for a few minutes."""
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
@@ -39,8 +46,40 @@ def sigv4(url: str, headers: Mapping[str, str], body: bytes, keys: AwsKeys) -> M
 
     request = AWSRequest(method="POST", url=url, data=body, headers=dict(headers))
     credentials = Credentials(keys.access_key_id, keys.secret_access_key.reveal(), keys.session_token or None)
-    SigV4Auth(credentials, keys.service, keys.region).add_auth(request)
+    SigV4Auth(credentials, scope.service, scope.region).add_auth(request)
     return dict(request.headers.items())
+
+
+class ServerIdentity:
+    """Who the server's process is to AWS. `keys` may ask a metadata service: call it where waiting is allowed."""
+
+    def __init__(self) -> None:
+        self._credentials: Credentials | None = None
+        self.known: tuple[str, ...] = ()
+        """The secrets that were last signed with."""
+
+    def keys(self) -> AwsKeys:
+        """The server's keys as they are now; errors: CREDENTIAL when it has none, CONNECT when they cannot be had."""
+        from botocore.exceptions import BotoCoreError
+        from botocore.session import Session
+
+        try:
+            self._credentials = self._credentials or Session().get_credentials()
+            if self._credentials is None:
+                raise CallerError("CREDENTIAL", "The server's process has no AWS identity. Give it a role, or keys.")
+            found = self._credentials.get_frozen_credentials()
+        except (BotoCoreError, OSError, ValueError):
+            raise ProviderFailedError(
+                "CONNECT", "The server's AWS identity cannot be had at present.", retryable=True
+            ) from None
+        self.known = tuple(part for part in (found.secret_key, found.token, found.access_key) if part)
+        return AwsKeys(found.access_key, Secret(found.secret_key), found.token or "")
+
+
+@cache
+def server_identity() -> ServerIdentity:
+    """The one of this process."""
+    return ServerIdentity()
 
 
 @lru_cache(maxsize=64)

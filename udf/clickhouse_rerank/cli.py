@@ -1,11 +1,12 @@
 """The command line, `clickhouse-rerank`: beside the worker, the only place with arguments, variables and streams."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import __version__, catalogue, install, wrappers
+from . import __version__, catalogue, install, masking, wrappers
 from .errors import RerankError
 from .formats import FORMATS
 
@@ -43,6 +44,13 @@ def _parser() -> argparse.ArgumentParser:
     table = commands.add_parser("providers", help="print the providers with their defaults and limits")
     table.add_argument("--format", choices=("text", "markdown"), default="text")
 
+    look = commands.add_parser("check", help="look for mistakes in an installation, one line each")
+    look.add_argument("--user-scripts", type=Path, default=_USER_SCRIPTS, help=f"default {_USER_SCRIPTS}")
+    look.add_argument("--config-dir", type=Path, default=_CONFIG_DIR, help=f"default {_CONFIG_DIR}")
+    look.add_argument("--no-calls", action="store_true", help="do not ask each provider to score one document")
+
+    commands.add_parser("masking", help="print query_masking_rules that hide keys in SQL from the server's logs")
+
     commands.add_parser("worker", help="the process that ClickHouse starts", add_help=False)
     return parser
 
@@ -65,16 +73,25 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return _sql(arguments.query, arguments.path, arguments.format)
             case "install":
                 return _install(arguments)
-            case "providers":
-                print(catalogue.markdown() if arguments.format == "markdown" else catalogue.text(), end="")
-                return 0
+            case "check":
+                return _check(arguments)
             case _:
-                for _, statement in wrappers.statements(on_cluster=arguments.on_cluster, replace=arguments.replace):
-                    print(statement)
+                print(_text(arguments), end="")
                 return 0
     except (RerankError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _text(arguments: argparse.Namespace) -> str:
+    match arguments.command:
+        case "providers":
+            return catalogue.markdown() if arguments.format == "markdown" else catalogue.text()
+        case "masking":
+            return masking.xml()
+        case _:
+            made = wrappers.statements(on_cluster=arguments.on_cluster, replace=arguments.replace)
+            return "".join(f"{statement}\n" for _, statement in made)
 
 
 def _sql(query: str, path: str, format_name: str) -> int:
@@ -95,7 +112,8 @@ def _sql(query: str, path: str, format_name: str) -> int:
 
 
 def _install(arguments: argparse.Namespace) -> int:
-    for file in install.plan(arguments.user_scripts, arguments.config_dir, arguments.format):
+    rules = install.File(arguments.config_dir / "config.d" / masking.FILE, masking.xml(), 0o644)
+    for file in (*install.plan(arguments.user_scripts, arguments.config_dir, arguments.format), rules):
         if arguments.dry_run:
             print(f"would write {file.path} (mode {file.mode:o}):\n{file.text}")
         else:
@@ -106,6 +124,17 @@ def _install(arguments: argparse.Namespace) -> int:
         print("    SELECT Rerank('red apple', ['green pear', 'red apple'], 1, 'BM25', '', '', '');")
         print("\nThe wrappers: clickhouse-rerank functions | clickhouse-client --multiquery")
     return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from .check import findings
+
+    installed = (arguments.user_scripts / install.LAUNCHER, arguments.config_dir / install.REGISTRATION)
+    mistakes = 0
+    for finding in findings(os.environ, installed, call=not arguments.no_calls):
+        print("ok  " if finding.good else "FIX ", finding.text)
+        mistakes += not finding.good
+    return 1 if mistakes else 0
 
 
 if __name__ == "__main__":

@@ -8,22 +8,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from . import auth, options
+from . import auth, aws, options
+from .credentials import Credential
 from .errors import CallerError
 from .model import Secret
 from .options import Options
 from .providers import PROVIDERS, Provider, RequestLimits, find
-from .settings import Credential, Settings
+from .settings import Settings
 from .urls import Url, is_complete, parse_url, request_url
 from .wires import WIRES
 
 __all__ = ["Endpoint", "Url", "parse_url", "request_url", "resolve"]
 
-_KEY = re.compile(r"[\x21-\x7e]{1,4096}")
 _REFERENCE = "cred:"
 _MOST_FALLBACKS = 5
-_AWS_NAME = re.compile(r"[A-Za-z0-9](?:-*[A-Za-z0-9]){0,62}")
-_AWS_REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}")
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 _PATH_MODEL = re.compile(r"[A-Za-z0-9._~:@+-]+(?:/[A-Za-z0-9._~:@+-]+)*")
 
@@ -45,6 +43,10 @@ class Endpoint:
     """What the provider wants beside the key."""
     fallbacks: tuple["Endpoint", ...] = ()
     """Who is asked next, in order, when this one fails."""
+    ambient: bool = False
+    """Signed as the server itself, not with `key`."""
+    others_keys: tuple[str, ...] = field(default=(), repr=False)
+    """Secrets of the other endpoints of the call."""
 
     @property
     def wire(self) -> str:
@@ -68,16 +70,23 @@ class Endpoint:
             return f"the credential '{_REFERENCE}{self.credential}'"
         return "api_key" if self.provider.aws is None else "api_key, others.access_key_id and others.session_token"
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What the call carries and nobody may read in an error."""
+        chosen = self.options
+        server = auth.server_identity().known if self.ambient else ()
+        return (self.key.reveal(), chosen.session_token, chosen.access_key_id, *server, *self.others_keys)
+
     def signed(self, headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:
         """`headers` with the provider's own and the proof of who asks, for a request with this body."""
         record, chosen = self.provider, self.options
         headers = {**headers, **self.headers}
         if record.aws is None:
             return {**headers, **auth.key_header(self.key, record.key_header, record.key_format)}
-        keys = auth.AwsKeys(
-            chosen.access_key_id, self.key, chosen.session_token, chosen.region_name, record.aws.signing
-        )
-        return auth.sigv4(self.url, headers, body, keys)
+        keys = auth.AwsKeys(chosen.access_key_id, self.key, chosen.session_token)
+        if self.ambient:
+            keys = auth.server_identity().keys()
+        return auth.sigv4(self.url, headers, body, keys, auth.Scope(chosen.region_name, record.aws.signing))
 
 
 def resolve(provider: str, base_url: str, api_key: str, others: str, settings: Settings) -> Endpoint:
@@ -85,7 +94,13 @@ def resolve(provider: str, base_url: str, api_key: str, others: str, settings: S
     endpoint = _resolved(provider, base_url, api_key, options.parse_object(others), settings)
     if len(endpoint.options.fallback) > _MOST_FALLBACKS:
         raise CallerError("BAD_OTHERS", f"others.fallback has more than {_MOST_FALLBACKS} entries. Leave some out.")
-    return replace(endpoint, fallbacks=tuple(_fallback(entry, settings) for entry in endpoint.options.fallback))
+    if not endpoint.options.fallback:
+        return endpoint
+    fallbacks = [_fallback(entry, settings) for entry in endpoint.options.fallback]
+    keys = tuple(secret for one in (endpoint, *fallbacks) for secret in one.secrets if secret)
+    return replace(
+        endpoint, others_keys=keys, fallbacks=tuple(replace(fallback, others_keys=keys) for fallback in fallbacks)
+    )
 
 
 def _fallback(entry: Mapping[str, object], settings: Settings) -> Endpoint:
@@ -119,21 +134,23 @@ def _resolved(
                     "CREDENTIAL", f"others.{member} belongs to the credential {credential.name!r}. Leave it out."
                 )
         members = {**credential.others, **members}
-        key = credential.key
+        key = Secret(credential.key.reveal())
         base_url = base_url or credential.base_url
     else:
         key = Secret(api_key)
-    if key and not _KEY.fullmatch(key.reveal()):
+    ambient = credential is not None and credential.ambient
+    if key and not key.is_sendable():
         raise CallerError(
             "BAD_KEY", f"The key for {record.name} has characters that no key has. Check for spaces and line feeds."
         )
-    if not key and record.key == "required":
+    if not key and record.key == "required" and not ambient:
         variable = f", or in the embedded engine the variable {record.env}" if record.env else ""
         raise CallerError(
             "BAD_KEY",
             f"{record.name} needs a key. Pass api_key, or configure a default credential for {record.name}{variable}.",
         )
-    return _endpoint(record, base_url, key, credential.name if credential else "", members)
+    endpoint = _endpoint(record, base_url, key, members, ambient=ambient)
+    return replace(endpoint, credential=credential.name) if credential else endpoint
 
 
 def _credential(record: Provider, base_url: str, api_key: str, settings: Settings) -> Credential | None:
@@ -174,7 +191,9 @@ def _bound(record: Provider, credential: Credential, base_url: str) -> bool:
     return ours[:3] == theirs[:3] and (theirs.path.rstrip("/") == prefix or theirs.path.startswith(prefix + "/"))
 
 
-def _endpoint(record: Provider, base_url: str, key: Secret, credential: str, members: Mapping[str, object]) -> Endpoint:
+def _endpoint(
+    record: Provider, base_url: str, key: Secret, members: Mapping[str, object], *, ambient: bool
+) -> Endpoint:
     base = parse_url(base_url) if base_url and record.aws is None else None
     if base is None and record.aws is None and not record.url:
         raise CallerError("BAD_URL", f"{record.name} needs base_url. Pass the URL of its rerank endpoint.")
@@ -190,7 +209,12 @@ def _endpoint(record: Provider, base_url: str, key: Secret, credential: str, mem
     places = {name: option.default for name, option in record.options.items() if option.place}
     places |= {**chosen.places, "model": _path_model(record, model)}
     if record.aws is not None:
-        template, url, model = record.aws.model, _aws_url(record, base_url, chosen), _aws_model(record, model, chosen)
+        aws.check(record, base_url, chosen, ambient=ambient)
+        template, url, model = (
+            record.aws.model,
+            aws.url(record, base_url, chosen),
+            aws.model_name(record, model, chosen),
+        )
     elif base is None:
         template = record.url
         url = _filled(template, places, record)
@@ -205,7 +229,7 @@ def _endpoint(record: Provider, base_url: str, key: Secret, credential: str, mem
         for header, text in record.headers.items()
         if all(places[name] for name in _PLACE.findall(text))
     }
-    return Endpoint(record, url, key, credential, chosen, model, headers)
+    return Endpoint(record, url, key, "", chosen, model, headers, ambient=ambient)
 
 
 def _model(record: Provider, chosen: Options) -> str:
@@ -232,37 +256,3 @@ def _filled(template: str, places: Mapping[str, str], record: Provider) -> str:
     if "{model}" in template and (not _PATH_MODEL.fullmatch(model) or {".", ".."} & set(model.split("/"))):
         raise CallerError("BAD_OTHERS", "others.model has characters that cannot stand in a URL. Correct it.")
     return _PLACE.sub(lambda match: places[match[1]], template)
-
-
-def _aws_url(record: Provider, base_url: str, chosen: Options) -> str:
-    assert record.aws is not None
-    named = "{name}" in record.aws.path
-    if named and not _AWS_NAME.fullmatch(base_url):
-        raise CallerError(
-            "BAD_URL", f"{record.name} needs its endpoint's name as base_url: letters, digits and hyphens."
-        )
-    for key, value in (("access_key_id", chosen.access_key_id), ("region_name", chosen.region_name)):
-        if not value:
-            raise CallerError("BAD_OTHERS", f"{record.name} needs others.{key}.")
-    for key, value in (("access_key_id", chosen.access_key_id), ("session_token", chosen.session_token)):
-        if value and not _KEY.fullmatch(value):
-            raise CallerError(
-                "BAD_KEY", f"others.{key} has characters that no key has. Check for spaces and line feeds."
-            )
-    if not _AWS_REGION.fullmatch(chosen.region_name):
-        raise CallerError("BAD_OTHERS", "others.region_name is no AWS region. Write it as us-east-1.")
-    path = record.aws.path.format(name=base_url)
-    if base_url and not named:
-        return str(request_url(parse_url(base_url), path))
-    if chosen.endpoint_url:
-        base = parse_url(chosen.endpoint_url, "others.endpoint_url")
-        return str(base._replace(path=base.path.rstrip("/") + path))
-    return f"https://{auth.aws_host(record.aws.endpoint, chosen.region_name)}{path}"
-
-
-def _aws_model(record: Provider, model: str, chosen: Options) -> str:
-    assert record.aws is not None
-    if not record.aws.model or model.startswith("arn:"):
-        return model
-    partition = auth.aws_partition(chosen.region_name)
-    return record.aws.model.format(partition=partition, region=chosen.region_name, model=model)

@@ -50,6 +50,22 @@ CODES: dict[str, Code] = {
     "NOT_FOUND": Code("The provider knows no such path or model (404).", "Check `base_url` and `others.model`."),
     "BAD_REQUEST": Code("The provider refuses the request (400, 422).", "Its own words say what it does not accept."),
     "TOO_LARGE": Code("The request is larger than the provider takes (413).", "Send fewer or shorter documents."),
+    "TOO_MANY_DOCUMENTS": Code(
+        "A call has more documents than the server allows.",
+        "Pass fewer, or ask the operator for `limits.max_documents`.",
+    ),
+    "TOO_MANY_ROWS": Code(
+        "A block has more rows than the server allows.",
+        "Set `max_block_size`, or ask the operator for `limits.max_rows`.",
+    ),
+    "REQUEST_LIMIT": Code(
+        "A credential has sent the requests that the server allows it in a minute.",
+        "Wait, or ask the operator for its `requests_per_minute`.",
+    ),
+    "DOCUMENT_LIMIT": Code(
+        "A credential has sent the documents that the server allows it in a minute.",
+        "Wait, or ask the operator for its `documents_per_minute`.",
+    ),
     "QUOTA": Code("The account has no credit left (402).", "Settle it with the provider."),
     "RATE_LIMIT": Code(
         "The provider takes no more requests for now (429).", "Wait, or ask the provider for a higher limit."

@@ -1,16 +1,18 @@
 """One call -> its scores, over the network: body, key, admission, attempts, all within one deadline."""
 
 import asyncio
+import contextlib
+import hashlib
 import time
-from collections.abc import Mapping
-from itertools import count
+from itertools import chain, count, repeat
 
 from . import replies, retry
 from .endpoints import Endpoint
-from .errors import ProviderFailedError, RequestRejectedError, RerankError
+from .errors import CallerError, ProviderFailedError, RequestRejectedError, RerankError
 from .gate import Gate
-from .meter import meters
+from .meter import meters, shared_file, shared_folder
 from .model import Scores
+from .neighbours import Neighbours
 from .plan import Part
 from .settings import Settings
 from .transport import Reply, Transport
@@ -18,6 +20,7 @@ from .wires import WIRES, MalformedError
 
 _MAX_GATES = 1000
 _NOTHING_ASKED = frozenset(("RESOURCE", "REQUEST_LIMIT", "DOCUMENT_LIMIT"))
+_MAX_HOSTS = 16  # each has a descriptor
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "clickhouse-rerank"}
 
 
@@ -33,6 +36,10 @@ class Deadline:
         if self._began < 0:
             self._began = asyncio.get_running_loop().time()
 
+    def restart(self) -> None:
+        """As if it had not begun."""
+        self._began = -1.0
+
     def used_s(self) -> float:
         """Seconds since the beginning; 0 before it."""
         return asyncio.get_running_loop().time() - self._began if self._began >= 0 else 0.0
@@ -42,29 +49,48 @@ class Deadline:
         return self.seconds - self.used_s()
 
 
+class _TurnedAwayError(Exception):
+    """The endpoint answers others, but said "too many requests" to this one."""
+
+    def __init__(self, error: ProviderFailedError) -> None:
+        super().__init__()
+        self.error = error
+
+
 class Exchange:
     """Asks endpoints for scores; keeps, per endpoint and key, how hard each may be asked."""
 
     def __init__(self, settings: Settings) -> None:
         self._transport = Transport(settings.network, settings.limits)
         self._limits = settings.limits
+        self._shared = shared_folder(settings)
+        self._hosts: dict[str, Neighbours] = {}
         self._meters = meters(settings)
         self._gates: dict[tuple[str, str], Gate] = {}
 
     async def scores(self, part: Part, endpoint: Endpoint, deadline: Deadline) -> Scores:
         """What the endpoint says of a request. Errors: RerankError; TIMEOUT at the deadline, whatever is going on."""
         gate = self._gate(endpoint)
-        async with gate:
-            deadline.begin()
-            try:
-                async with asyncio.timeout(max(0.0, deadline.left_s())):
-                    return await self._attempts(part, endpoint, deadline, gate)
-            except TimeoutError:
-                seconds = round(deadline.seconds, 2) or deadline.seconds
-                late = f"{endpoint.provider.name} did not answer within {seconds:g} s"
-                error = ProviderFailedError("TIMEOUT", f"{late}. Send less, or raise others.timeout_s.")
-                gate.failed(error)
-                raise error from None
+        patience = Deadline(self._limits.rate_limit_wait_s)
+        for again in chain((False,), repeat(True)):
+            async with gate.place(again=again):
+                deadline.begin()
+                try:
+                    async with asyncio.timeout(max(0.0, deadline.left_s())):
+                        return await self._attempts(part, endpoint, deadline, gate)
+                except _TurnedAwayError as turned_away:
+                    # It has no room after all: the row waits in line again, and its time has not begun.
+                    patience.begin()
+                    if patience.left_s() < (turned_away.error.wait_s or 0.0):
+                        raise _hinting(turned_away.error, patience.left_s()) from None
+                    deadline.restart()
+                except TimeoutError:
+                    seconds = round(deadline.seconds, 2) or deadline.seconds
+                    late = f"{endpoint.provider.name} did not answer within {seconds:g} s"
+                    error = ProviderFailedError("TIMEOUT", f"{late}. Send less, or raise others.timeout_s.")
+                    gate.failed(error)
+                    raise error from None
+        raise AssertionError("unreachable")
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -79,20 +105,12 @@ class Exchange:
         for attempt in count(1):
             asked_at = time.monotonic()
             try:
-                if endpoint.credential in self._meters:
-                    self._meters[endpoint.credential].spend(len(part.call.documents))
-                reply = await self._transport.post(endpoint.url, await _signed(endpoint, part.body), part.body)
-                scores = _read(reply, part, endpoint)
+                scores = _read(await self._sent(part, endpoint), part, endpoint)
             except ProviderFailedError as error:
-                if error.code == "RATE_LIMIT":
-                    gate.crowded(asked_at)
-                elif error.code in _NOTHING_ASKED:
-                    gate.withdrawn()
-                else:
-                    gate.failed(error)
+                _learn(gate, error, asked_at)
                 left_s = deadline.left_s()
-                most = retry.ATTEMPTS_OF_HEALTHY if gate.is_healthy() else retry.ATTEMPTS
-                pause_s = retry.pause_s(error, attempt, left_s, most)
+                allowed = retry.ATTEMPTS_OF_HEALTHY if gate.is_healthy() else retry.ATTEMPTS
+                pause_s = retry.pause_s(error, attempt, left_s, allowed)
                 if pause_s is None or not gate.pay_for_retry():
                     raise _hinting(error, left_s) from None
                 await asyncio.sleep(pause_s)
@@ -107,6 +125,16 @@ class Exchange:
                 return scores
         raise AssertionError("unreachable")
 
+    async def _sent(self, part: Part, endpoint: Endpoint) -> Reply:
+        """The reply to a request, if the endpoint's credential may send it."""
+        if endpoint.credential in self._meters:
+            self._meters[endpoint.credential].spend(len(part.call.documents))
+        if endpoint.ambient:  # which may ask a metadata service
+            headers = await asyncio.to_thread(endpoint.signed, _HEADERS, part.body)
+        else:
+            headers = endpoint.signed(_HEADERS, part.body)
+        return await self._transport.post(endpoint.url, headers, part.body)
+
     def _gate(self, endpoint: Endpoint) -> Gate:
         key = (endpoint.url, endpoint.key.reveal())
         gate = self._gates.get(key)
@@ -114,14 +142,28 @@ class Exchange:
             if len(self._gates) >= _MAX_GATES:
                 # Many keys or URLs in one query: what was learned of those not in use is given up.
                 self._gates = {known: gate for known, gate in self._gates.items() if not gate.idle}
-            gate = self._gates[key] = Gate(self._limits.max_in_flight)
+            gate = self._gates[key] = Gate(self._limits.max_in_flight, neighbours=self._neighbours(endpoint))
         return gate
 
+    def _neighbours(self, endpoint: Endpoint) -> Neighbours:
+        """Those that ask the same host; none where there is no folder to share: then each process is on its own."""
+        name = hashlib.sha256(endpoint.url.partition("://")[2].partition("/")[0].encode()).hexdigest()[:32]
+        if name not in self._hosts and len(self._hosts) < _MAX_HOSTS:
+            with contextlib.suppress(CallerError):
+                self._hosts[name] = Neighbours(shared_file(self._shared, f"{name}.asking"))
+        return self._hosts.get(name) or Neighbours(-1)
 
-async def _signed(endpoint: Endpoint, body: bytes) -> Mapping[str, str]:
-    if endpoint.ambient:  # which may ask a metadata service
-        return await asyncio.to_thread(endpoint.signed, _HEADERS, body)
-    return endpoint.signed(_HEADERS, body)
+
+def _learn(gate: Gate, error: ProviderFailedError, asked_at: float) -> None:
+    """Tell the gate of a failed request; errors: _TurnedAwayError where it is to wait in line instead of failing."""
+    if error.code == "RATE_LIMIT":
+        gate.crowded(asked_at, error.wait_s)
+        if gate.is_flowing():
+            raise _TurnedAwayError(error) from None
+    elif error.code in _NOTHING_ASKED:
+        gate.withdrawn()
+    else:
+        gate.failed(error)
 
 
 def _withheld(gate: Gate, endpoint: Endpoint) -> ProviderFailedError:

@@ -10,9 +10,11 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from .errors import ProviderFailedError
+from .neighbours import Neighbours
 
 _GROWTH = 1 / 4  # a success widens the gate by this much: a stray refusal in a hundred leaves it at about 50 of 64
 _BUDGET = 100.0
@@ -20,18 +22,25 @@ _RETRY_COST = 5.0
 _WINDOW_S = 30.0
 _MANY = 50
 _NEARLY_ALL = 0.9
+_SOME = 20
+_FLOWING_S = 150.0
+_FIRST_GUESS_S = 0.1
+_LONGEST_GUESS_S = 1.0
+_LONGEST_PAUSE_S = 60.0
 _PROBE_EVERY_S = 1.0
 
 
 class Gate:
-    """FIFO admission to an endpoint; `async with gate:` holds one place."""
+    """FIFO admission to an endpoint; `async with gate.place(again=False):` holds one place."""
 
     def __init__(
         self,
         most: int,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
+        neighbours: Neighbours | None = None,
     ) -> None:
+        self._neighbours = neighbours or Neighbours(-1)
         self._most = float(most)
         self._limit = float(most)
         self._clock = clock
@@ -44,6 +53,9 @@ class Gate:
         """[second of the clock, asked in it, accepted in it], the last 30."""
         self._probed_at = -_PROBE_EVERY_S
         self._probing = False
+        self._paused_until = -1.0
+        self._refusals = 0
+        self._flowed_at = -_FLOWING_S
         self._onlookers: list[asyncio.Future[bool]] = []
         self.last_failure: ProviderFailedError | None = None
 
@@ -54,15 +66,29 @@ class Gate:
 
     @property
     def limit(self) -> int:
-        """Requests in flight that are let in at present."""
-        return int(self._limit)
+        """Requests in flight that are let in at present: what the endpoint bears, and this process's share of all."""
+        return max(1, min(int(self._limit), int(self._most) // self._neighbours.count()))
 
-    async def __aenter__(self) -> None:
-        if self._in_flight < self.limit and not self._waiting:
+    @asynccontextmanager
+    async def place(self, *, again: bool) -> AsyncIterator[None]:
+        """Hold one place; `again` for a request that was turned away, which goes before those that never had one."""
+        await self._enter(again)
+        try:
+            yield
+        finally:
+            self._leave()
+
+    async def _enter(self, again: bool) -> None:
+        if self.idle:
+            self._neighbours.arrive()
+        if self._in_flight < self.limit and not self._waiting and self._clock() >= self._paused_until:
             self._in_flight += 1
             return
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        if again:
+            self._waiting.appendleft(turn)
+        else:
+            self._waiting.append(turn)
         try:
             await turn
         except asyncio.CancelledError:
@@ -71,14 +97,15 @@ class Gate:
                 self._leave()
             raise
 
-    async def __aexit__(self, *_: object) -> None:
-        self._leave()
-
     def _leave(self) -> None:
         self._in_flight -= 1
         self._admit()
+        if self.idle:
+            self._neighbours.depart()
 
     def _admit(self) -> None:
+        if self._clock() < self._paused_until:
+            return
         while self._waiting and self._in_flight < self.limit:
             turn = self._waiting.popleft()
             if not turn.done():
@@ -133,6 +160,9 @@ class Gate:
             self._seconds.clear()
             self._looked(back=True)
         self._record(1)
+        self._refusals = 0
+        if sum(second[2] for second in self._seconds) >= _SOME:
+            self._flowed_at = self._clock()
         self._budget = min(_BUDGET, self._budget + 1)
         self._limit = min(self._most, self._limit + _GROWTH)
         self._admit()
@@ -149,15 +179,28 @@ class Gate:
             self._probed_at = self._clock() - _PROBE_EVERY_S
         self._looked(back=False)
 
-    def crowded(self, asked_at: float) -> None:
-        """The endpoint said "too many requests" to one that was sent at `asked_at` of the clock.
+    def crowded(self, asked_at: float, wait_s: float | None = None) -> None:
+        """The endpoint said "too many requests", and perhaps for how long, to one sent at `asked_at` of the clock.
 
-        Those that were already under way when the gate was last halved do not halve it again.
+        Those that were already under way when the gate was last halved do not halve it again. Nobody is let in until
+        the wait is over; where the endpoint names none, that is a tenth of a second, doubled up to one.
         """
         self._looked(back=False)
+        now = self._clock()
         if asked_at > self._halved_at:
-            self._halved_at = self._clock()
+            self._halved_at = now
             self._limit = max(1.0, self._limit / 2)
+            self._refusals += 1
+        if wait_s is None:
+            wait_s = min(_LONGEST_GUESS_S, _FIRST_GUESS_S * 2.0 ** (self._refusals - 1))
+        until = now + min(wait_s, _LONGEST_PAUSE_S)
+        if until > self._paused_until:
+            self._paused_until = until
+            asyncio.get_running_loop().call_later(until - now, self._admit)
+
+    def is_flowing(self) -> bool:
+        """Whether "too many requests" means "later", as the endpoint did answer a number of them not long ago."""
+        return self._clock() - self._flowed_at < _FLOWING_S
 
     def _looked(self, *, back: bool) -> None:
         self._probing = False

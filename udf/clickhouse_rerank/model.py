@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+_KEY = re.compile(r"[\x21-\x7e]{1,4096}")
 _NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 Scores = list[tuple[int, float]]
@@ -25,7 +26,7 @@ class Row:
     documents: list[str]
     top_k: int
     provider: str
-    base_url: str
+    base_url: str = field(repr=False)
     api_key: str = field(repr=False)
     others: str = field(repr=False)
 
@@ -57,6 +58,10 @@ class Secret:
 
     def reveal(self) -> str:
         return self._value
+
+    def is_sendable(self) -> bool:
+        """Whether it can stand in a header: HTTP libraries put a header that cannot into their exceptions."""
+        return _KEY.fullmatch(self._value) is not None
 
     def __bool__(self) -> bool:
         return bool(self._value)

@@ -43,9 +43,11 @@ class Options:
     """What becomes of a row whose provider fails: throw, empty or passthrough."""
     fallback: Sequence[Mapping[str, object]] = field(default=(), repr=False)
     """Who is asked next when the provider fails: `provider`, `base_url`, `api_key` and keys of `others`."""
+    cache: bool = True
+    """Whether scores that were paid for before will do, and those of this call are kept."""
     wire: str = ""
     score_label: str = ""
-    access_key_id: str = ""
+    access_key_id: str = field(default="", repr=False)
     region_name: str = ""
     session_token: str = field(default="", repr=False)
     endpoint_url: str = ""

@@ -26,12 +26,18 @@ def scored_positions(row: Row) -> list[int]:
 
 
 def call(row: Row, positions: Sequence[int], endpoint: Endpoint) -> Call:
-    """The call that scores the documents at `positions` (at least one), whatever one request may hold."""
+    """The call that scores the documents at `positions` (at least one), whatever one request may hold.
+
+    Where each document is scored for itself over the network, equal ones are one.
+    """
     options, provider = endpoint.options, endpoint.provider
+    documents = [row.documents[i] for i in positions]
+    if provider.wire and not endpoint.is_listwise:
+        documents = list(dict.fromkeys(documents))
     return Call(
         query=row.query,
-        documents=[row.documents[i] for i in positions],
-        top_n=min(row.top_k, len(positions)) if provider.takes_top_n else len(positions),
+        documents=documents,
+        top_n=min(row.top_k, len(documents)) if provider.takes_top_n else len(documents),
         model=endpoint.model,
         fields={**provider.fixed, **options.fields, **options.model_args},
         score_label=options.score_label,
@@ -59,6 +65,16 @@ def parts(call: Call, endpoint: Endpoint) -> list[Part]:
 def merged(parts: Sequence[Part], scores: Sequence[Scores]) -> Scores:
     """Scores of each part -> scores of the call."""
     return [(part.start + at, score) for part, found in zip(parts, scores, strict=True) for at, score in found]
+
+
+def spread(row: Row, positions: Sequence[int], call: Call, scores: Scores) -> Scores:
+    """Scores of a call -> scores that count in `positions`, where equal documents share theirs."""
+    if len(call.documents) == len(positions):
+        return scores
+    places: dict[str, list[int]] = {}
+    for at, position in enumerate(positions):
+        places.setdefault(row.documents[position], []).append(at)
+    return [(at, score) for asked, score in scores for at in places[call.documents[asked]]]
 
 
 def _fitting(start: int, call: Call, endpoint: Endpoint) -> Iterator[Part]:

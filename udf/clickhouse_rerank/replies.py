@@ -1,27 +1,20 @@
 """A provider's HTTP reply -> its JSON, or the error it amounts to, in the provider's own words."""
 
-import contextlib
-import html
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
 
 from .endpoints import Endpoint
 from .errors import CallerError, ProviderFailedError, RequestRejectedError, RerankError
+from .model import Call
 from .transport import Reply
+from .wording import error_words
 
-_MAX_WORDS = 200
-_MAX_DEPTH = 6
-_QUOTED = re.compile(
-    rb'"(?:OriginalMessage|message|msg|Message|detail|error|reason)"\s*:\s*("(?:[^"\\]|\\.){1,2000}")', re.DOTALL
-)
-_KEYS = (
-    "OriginalMessage", "message", "Message", "msg", "reason", "detail", "error", "errors", "error_description", "title",
-)  # fmt: skip
+__all__ = ["error_words", "payload"]
+
 _MARKUP = re.compile(r"\s*<")
-_MARKED = re.compile(r"<(?:message|title)>\s*([^<]{1,2000})", re.IGNORECASE)
 _RETRYABLE = frozenset((408, 409, 425, 429, 499, 500, 502, 503, 504, 529, 530))
 _OF_THE_MODEL = frozenset((400, 413, 422, 429, *range(500, 600)))
 _ANSWERS = ("results", "data", "rankings", "rerank", "records", "scores", "output")
@@ -38,9 +31,11 @@ class _Meaning(NamedTuple):
 
 _WRONG_KEY = _Meaning(CallerError, "AUTH", "Check {key}.")
 _WRONG_PLACE = _Meaning(CallerError, "NOT_FOUND", "Check base_url and the model.")
+_WRONG_SCOPE = _Meaning(CallerError, "AUTH", "Check {key} and others.region_name.")
 _NO_CREDIT = _Meaning(ProviderFailedError, "QUOTA", "The account needs credit.")
 _LOADING = _Meaning(ProviderFailedError, "LOADING", "Try again when the model is loaded.")
 _BUSY = _Meaning(ProviderFailedError, "PROVIDER", "Try again later.")
+_TOO_LARGE = _Meaning(RequestRejectedError, "TOO_LARGE", "Send fewer or shorter documents.")
 _TOO_OFTEN = _Meaning(ProviderFailedError, "RATE_LIMIT", "Send fewer requests at a time, or ask for a higher limit.")
 _STATUSES: dict[int, _Meaning] = {
     401: _WRONG_KEY,
@@ -50,7 +45,7 @@ _STATUSES: dict[int, _Meaning] = {
     405: _WRONG_PLACE,
     408: _BUSY,
     409: _BUSY,
-    413: _Meaning(RequestRejectedError, "TOO_LARGE", "Send fewer or shorter documents."),
+    413: _TOO_LARGE,
     424: _Meaning(ProviderFailedError, "PROVIDER", "Check the model behind the endpoint."),
     425: _BUSY,
     429: _TOO_OFTEN,
@@ -75,14 +70,36 @@ _NAMES: tuple[tuple[re.Pattern[str], _Meaning], ...] = (
     ),
 )
 """By the name an x-amzn-ErrorType header or a `__type` member gives: its status says less, often only 400."""
+_SAID: tuple[tuple[frozenset[int], re.Pattern[str], _Meaning], ...] = (
+    (frozenset((500,)), re.compile(r"too large to process", re.IGNORECASE), _TOO_LARGE),
+    (frozenset((400, 404)), re.compile(r"^Endpoint \S+.* not found", re.IGNORECASE), _WRONG_PLACE),
+    (frozenset((403,)), re.compile(r"\b(?:region|credential scope|scoped to)\b", re.IGNORECASE), _WRONG_SCOPE),
+)
+"""By what is said under a status: servers that have one status for everything, or a name that says nothing."""
+_KEY_CODES = frozenset(("auth_error", "no_db_connection"))
+"""Machine-readable types of a 400 that is about the key: a gateway that cannot look keys up calls a wrong one so."""
 _CREDIT = re.compile(r"insufficient.?(?:balance|quota|credit|fund)|arrear|payment.?required|billing", re.IGNORECASE)
 """In the machine-readable code of an error whose status says something else."""
 
 
-def payload(reply: Reply, endpoint: Endpoint) -> object:
+class _Case(NamedTuple):
+    """A reply, who gave it, and what it answers."""
+
+    reply: Reply
+    endpoint: Endpoint
+    call: Call | None
+
+    def words(self) -> str:
+        """What it says, without keys and without texts of the call."""
+        texts = (self.call.query, *self.call.documents) if self.call else ()
+        return error_words(self.reply.body, self.endpoint.secrets, texts)
+
+
+def payload(reply: Reply, endpoint: Endpoint, call: Call | None = None) -> object:
     """The parsed body of a successful reply; errors: all that a status, a body or an `error` member can mean."""
+    case = _Case(reply, endpoint, call)
     if reply.status != 200:
-        raise _refusal(reply, endpoint)
+        raise _refusal(case)
     name = endpoint.provider.name
     try:
         parsed = orjson.loads(reply.body.removeprefix(b"\xef\xbb\xbf"))
@@ -98,7 +115,7 @@ def payload(reply: Reply, endpoint: Endpoint) -> object:
     if isinstance(first, dict) and _complains(first):
         stated = _stated(first)
         meaning = _by_status(stated) if stated else _Meaning(ProviderFailedError, "PROVIDER", "")
-        raise _error(meaning, stated, reply, endpoint)
+        raise _error(meaning, stated, case)
     return parsed
 
 
@@ -109,38 +126,51 @@ def _complains(answer: Mapping[str, object]) -> bool:
     return any(answer.get(key) for key in _COMPLAINTS)
 
 
-def _refusal(reply: Reply, endpoint: Endpoint) -> RerankError:
-    status, name = reply.status, endpoint.provider.name
+def _refusal(case: _Case) -> RerankError:
+    reply = case.reply
+    status, name = reply.status, case.endpoint.provider.name
     if 300 <= status < 400:
         return CallerError("REDIRECT", f"{name} answered {status}, a redirect. Use the final URL as base_url.")
     body = _object(reply.body)
     stated = reply.headers.get("x-amzn-errortype") or str(body.get("__type", ""))
-    for pattern, meaning in _NAMES:
-        if pattern.search(stated):
-            return _error(meaning, 429 if meaning is _TOO_OFTEN else status, reply, endpoint)
-    if 400 <= status < 500 and any(_CREDIT.search(code) for code in _codes(body)):
-        return _error(_NO_CREDIT, 0, reply, endpoint)
+    meaning = _by_name(case, stated, list(_codes(body)))
+    if meaning is not None:
+        return _error(meaning, 429 if meaning is _TOO_OFTEN else 0, case)
     estimate_s = _seconds(body.get("estimated_time"))
     if status == 503 and (estimate_s is not None or "model_loading" in _codes(body)):
-        return _error(_LOADING, status, reply, endpoint, wait_s=estimate_s)
+        return _error(_LOADING, status, case, wait_s=estimate_s)
     meant = status
     original = body.get("OriginalStatusCode")
     if status == 424 and type(original) is int and original in _OF_THE_MODEL:
         meant = original
-    return _error(_by_status(meant), meant, reply, endpoint)
+    return _error(_by_status(meant), meant, case)
+
+
+def _by_name(case: _Case, stated: str, codes: Sequence[str]) -> _Meaning | None:
+    """What is meant by the words, the name or the codes of an error, where its status does not say it."""
+    status, words = case.reply.status, error_words(case.reply.body)
+    for statuses, pattern, meaning in _SAID:
+        if status in statuses and pattern.search(words) and (meaning is not _WRONG_SCOPE or case.endpoint.provider.aws):
+            return meaning
+    for pattern, meaning in _NAMES:
+        if pattern.search(stated):
+            return meaning
+    if status == 400 and not _KEY_CODES.isdisjoint(codes):
+        return _WRONG_KEY
+    if 400 <= status < 500 and any(_CREDIT.search(code) for code in codes):
+        return _NO_CREDIT
+    return None
 
 
 def _by_status(status: int) -> _Meaning:
     return _STATUSES.get(status) or _CLASSES.get(status // 100, _CLASSES[2])
 
 
-def _error(
-    meaning: _Meaning, status: int, reply: Reply, endpoint: Endpoint, *, wait_s: float | None = None
-) -> RerankError:
+def _error(meaning: _Meaning, status: int, case: _Case, *, wait_s: float | None = None) -> RerankError:
     """The error of a meaning; `status`, which may be one that the body names, decides whether to try again."""
+    reply, endpoint = case.reply, case.endpoint
     answered = f"{reply.status} with an error" if reply.status == 200 else str(reply.status)
-    secrets = (endpoint.key.reveal(), endpoint.options.session_token, endpoint.options.access_key_id)
-    words = error_words(reply.body, secrets)[:_MAX_WORDS].rstrip()
+    words = case.words()
     said = f" ({words})" if words else ""
     message = f"{endpoint.provider.name} answered {answered}{said}. {meaning.remedy.format(key=endpoint.key_name)}"
     if meaning.kind is ProviderFailedError:
@@ -175,51 +205,3 @@ def _stated(body: Mapping[str, object]) -> int:
             if len(text) == 3 and text.isascii() and text.isdigit() and 400 <= int(text) < 600:
                 return int(text)
     return 0
-
-
-def error_words(body: bytes, secrets: Iterable[str] = ()) -> str:
-    """The sentence in an error body of whatever shape, on one printable line, secrets masked; "" for none."""
-    text = _said(body)
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "***")
-    return " ".join("".join(c if c.isprintable() else " " for c in text[:4000]).split()).rstrip(".")
-
-
-def _said(body: bytes) -> str:
-    text = body.decode("utf-8", "replace").lstrip("\ufeff")
-    if _MARKUP.match(text):
-        marked = _MARKED.search(text)
-        return html.unescape(marked[1]) if marked else ""
-    try:
-        return next(_sentences(orjson.loads(body), 0), "")
-    except orjson.JSONDecodeError:
-        # Cut off, or no JSON at all: the first quoted message, else the plain text.
-        quoted = _QUOTED.search(body)
-        if quoted is not None:
-            return _unquoted(quoted[1])
-        return "" if text.lstrip()[:1] in ("{", "[") else text
-
-
-def _unquoted(text: bytes) -> str:
-    try:
-        return str(orjson.loads(text))
-    except orjson.JSONDecodeError:
-        return text.decode("utf-8", "replace").strip('"')
-
-
-def _sentences(value: object, depth: int) -> Iterator[str]:
-    if isinstance(value, str):
-        if depth < _MAX_DEPTH and value.lstrip()[:1] in ("{", "["):
-            # An error that passes on the text of another one.
-            with contextlib.suppress(orjson.JSONDecodeError):
-                yield from _sentences(orjson.loads(value), depth + 1)
-        if value.strip():
-            yield value
-    elif depth < _MAX_DEPTH and isinstance(value, Mapping):
-        for key in _KEYS:
-            if key in value:
-                yield from _sentences(value[key], depth + 1)
-    elif depth < _MAX_DEPTH and isinstance(value, list):
-        for item in value[:5]:
-            yield from _sentences(item, depth + 1)

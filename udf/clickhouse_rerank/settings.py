@@ -4,41 +4,33 @@ A mistake is a CallerError with the code CONFIG that names the file's setting. N
 """
 
 import math
+import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from . import credentials, storage
+from .credentials import Credential, wrong
 from .errors import CallerError
 from .model import Secret
 from .providers import PROVIDERS
+from .storage import Caching, Logging
+from .urls import parse_url
+
+__all__ = ["CONFIG_VARIABLE", "DEFAULT_CONFIG", "Credential", "Limits", "Network", "Settings", "load", "parse"]
 
 _NAME, _IPV6 = r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", r"[0-9a-f:.]*:[0-9a-f:.]*"
 _HOSTS = {
     "allow_hosts": (re.compile(rf"\.?{_NAME}|{_IPV6}"), "a host name or a .suffix"),
     "allow_private": (re.compile(rf"(?:{_NAME}|\[{_IPV6}\])(?::[0-9]{{1,5}})?|{_IPV6}"), "a host or host:port"),
 }
-_TYPE_NAMES = {str: "a string", bool: "true or false", dict: "a table"}
+_NETWORK = (*_HOSTS, "proxy", "ca_file")
 
 CONFIG_VARIABLE = "CLICKHOUSE_RERANK_CONFIG"
 DEFAULT_CONFIG = "/etc/clickhouse-rerank/config.toml"
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """A key of the server's, and the only place it may go to."""
-
-    name: str
-    provider: str
-    """The provider's name in lower case, a key of PROVIDERS."""
-    key: Secret
-    base_url: str = ""
-    """Bound URL (or what the provider takes in its place); "" binds to the provider's default URL."""
-    default: bool = False
-    others: Mapping[str, object] = field(default_factory=dict, repr=False)
-    """Defaults of the caller's `others`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +41,10 @@ class Network:
     """Exact names or ".suffix"; empty: any public https host."""
     allow_private: tuple[str, ...] = ()
     """Hosts, or host:port, that may be private, loopback or plain http."""
+    proxy: str = ""
+    """The URL of the HTTP proxy that leads to every host not in allow_private; "" for none."""
+    ca_file: str = ""
+    """A file of certificates that are trusted beside the public ones."""
     allow_loopback: bool = False
     """Set for the embedded engine, whose caller is the machine's own user."""
 
@@ -59,14 +55,22 @@ class Limits:
 
     row_deadline_s: float = 30.0
     """Longest time from a row's turn to its answer; at most 3600."""
+    rate_limit_wait_s: float = 75.0
+    """Longest time that a row waits in line because its provider, which answers others, said "too many requests"."""
     connect_s: float = 5.0
     """Longest time to connect, TLS included."""
     max_in_flight: int = 64
     """Rows that wait for one provider endpoint at a time."""
+    max_documents: int = 10_000
+    """Documents of one call."""
+    max_rows: int = 1_000_000
+    """Rows of one chunk, which is a block of the engine's."""
     max_request_bytes: int = 32 << 20
     """Largest request body that is sent."""
     max_response_bytes: int = 8 << 20
     """Largest response body that is read."""
+    counters: str = ""
+    """The folder where the pool's processes count together; "" for one of this user's in the temporary folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,8 @@ class Settings:
     credentials: Mapping[str, Credential] = field(default_factory=dict)
     network: Network = Network()
     limits: Limits = Limits()
+    cache: Caching = field(default_factory=Caching)
+    log: Logging = field(default_factory=Logging)
 
     def default_credential(self, provider: str) -> Credential | None:
         """The credential that '' means for a provider (its name in lower case)."""
@@ -83,143 +89,132 @@ class Settings:
         return next(mine, None)
 
 
-def _wrong(where: str, what: str) -> CallerError:
-    return CallerError("CONFIG", f"{where} {what}")
-
-
 def load(environment: Mapping[str, str], *, embedded: bool = False) -> Settings:
     """The settings of a worker with this environment.
 
     `embedded`: the caller owns the machine, so loopback is allowed and the providers' conventional key variables count.
     """
-    named = environment.get(CONFIG_VARIABLE)
-    path = Path(named or DEFAULT_CONFIG)
-    settings = parse(_document(path, required=bool(named)), environment, where=str(path))
+    path, named = config_path(environment)
+    settings = parse(_document(path, required=named), environment, where=str(path))
     return _with_environment(settings, environment) if embedded else settings
+
+
+def config_path(environment: Mapping[str, str]) -> tuple[Path, bool]:
+    """Where the configuration is, and whether a variable says so."""
+    named = environment.get(CONFIG_VARIABLE)
+    return Path(named or DEFAULT_CONFIG), bool(named)
 
 
 def _document(path: Path, *, required: bool) -> Mapping[str, object]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        with path.open("rb") as file:
+            document = tomllib.loads(file.read().decode())
+            status = os.fstat(file.fileno())
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not required:
             return {}
-        raise _wrong(str(path), f"cannot be read ({error.strerror}). Correct {CONFIG_VARIABLE} or the mode.") from None
+        raise wrong(str(path), f"cannot be read ({error.strerror}). Correct {CONFIG_VARIABLE} or the mode.") from None
     except tomllib.TOMLDecodeError as error:
-        raise _wrong(str(path), f"is not TOML: {error}.") from None
+        raise wrong(str(path), f"is not TOML: {error}.") from None
     except UnicodeDecodeError:
-        raise _wrong(str(path), "is not UTF-8.") from None
+        raise wrong(str(path), "is not UTF-8.") from None
+    credentials.check_mode(status, path, "The configuration", holds_keys=_holds_keys(document))
+    return document
+
+
+def _holds_keys(document: Mapping[str, object]) -> bool:
+    tables = document.get("credentials")
+    for table in tables.values() if isinstance(tables, dict) else ():
+        others = table.get("others") if isinstance(table, dict) else None
+        if isinstance(table, dict) and ("api_key" in table or (isinstance(others, dict) and "session_token" in others)):
+            return True
+    return False
 
 
 def parse(document: Mapping[str, object], environment: Mapping[str, str], *, where: str) -> Settings:
     """A parsed TOML document -> Settings; `where` is named in errors."""
-    known = ("credentials", "network", "limits")
+    known = ("credentials", "network", "limits", "cache", "log")
     for section in document:
         if section not in known:
-            raise _wrong(where, f"has the unknown section [{section}]. Known: {', '.join(known)}.")
-    credentials = {
-        name: _credential(name, _table(table, f"{where} [credentials.{name}]"), environment, where)
-        for name, table in _table(document.get("credentials", {}), f"{where} [credentials]").items()
-    }
-    defaults = [c.provider for c in credentials.values() if c.default]
+            raise wrong(where, f"has the unknown section [{section}]. Known: {', '.join(known)}.")
+    found: dict[str, Credential] = {}
+    for name, table in _table(document.get("credentials", {}), f"{where} [credentials]").items():
+        place = f"{where} [credentials.{name}]"
+        found[name] = credentials.parse(name, _table(table, place), environment, place)
+    defaults = [c.provider for c in found.values() if c.default]
     for provider in defaults:
         if defaults.count(provider) > 1:
-            raise _wrong(where, f"has two default credentials for {PROVIDERS[provider].name}. Keep one.")
-    network = _network(_table(document.get("network", {}), f"{where} [network]"), where)
-    limits = _limits(_table(document.get("limits", {}), f"{where} [limits]"), where)
-    return Settings(MappingProxyType(credentials), network, limits)
+            raise wrong(where, f"has two default credentials for {PROVIDERS[provider].name}. Keep one.")
+    network = _network(_table(document.get("network", {}), f"{where} [network]"), f"{where} [network]")
+    limits = _limits(_table(document.get("limits", {}), f"{where} [limits]"), f"{where} [limits]")
+    cache = storage.parse(Caching, _table(document.get("cache", {}), f"{where} [cache]"), f"{where} [cache]")
+    log = storage.parse(Logging, _table(document.get("log", {}), f"{where} [log]"), f"{where} [log]")
+    return Settings(MappingProxyType(found), network, limits, cache, log)
 
 
 def _table(value: object, where: str) -> Mapping[str, object]:
     if not isinstance(value, dict):
-        raise _wrong(where, "must be a table.")
+        raise wrong(where, "must be a table.")
     return value
 
 
-def _credential(name: str, table: Mapping[str, object], environment: Mapping[str, str], where: str) -> Credential:
-    where = f"{where} [credentials.{name}]"
-    known = {
-        "provider": str, "api_key": str, "api_key_file": str, "api_key_env": str,
-        "base_url": str, "default": bool, "model": str, "others": dict,
-    }  # fmt: skip
-    for key, value in table.items():
-        if key not in known:
-            raise _wrong(where, f"has the unknown key {key}. Known: {', '.join(known)}.")
-        if type(value) is not known[key]:
-            raise _wrong(where, f"{key} must be {_TYPE_NAMES[known[key]]}.")
-    texts = {key: value for key, value in table.items() if isinstance(value, str)}
-    provider = texts.get("provider", "").lower()
-    if provider not in PROVIDERS:
-        raise _wrong(where, f"needs a provider, one of {', '.join(p.name for p in PROVIDERS.values())}.")
-    others = dict(_table(table.get("others", {}), where))
-    if "model" in texts:
-        others["model"] = texts["model"]
-    return Credential(
-        name=name,
-        provider=provider,
-        key=_key(texts, environment, where),
-        base_url=texts.get("base_url", ""),
-        default=bool(table.get("default", False)),
-        others=MappingProxyType(others),
-    )
-
-
-def _key(texts: Mapping[str, str], environment: Mapping[str, str], where: str) -> Secret:
-    sources = [key for key in ("api_key", "api_key_file", "api_key_env") if key in texts]
-    if len(sources) > 1:
-        raise _wrong(where, f"has {' and '.join(sources)}. Keep one.")
-    if not sources:
-        return Secret("")
-    (source,) = sources
-    if source == "api_key_env":
-        if not environment.get(texts[source]):
-            raise _wrong(where, f"names the variable {texts[source]}, which is not set for the server's process.")
-        return Secret(environment[texts[source]])
-    if source == "api_key_file":
-        path = Path(texts[source])
-        try:
-            key = path.read_text("utf-8").strip()
-        except (OSError, ValueError):
-            raise _wrong(where, f"api_key_file {path} cannot be read. Correct the path or its mode.") from None
-        if not key:
-            raise _wrong(where, f"api_key_file {path} is empty. Write the key into it.")
-        return Secret(key)
-    return Secret(texts[source])
-
-
 def _network(table: Mapping[str, object], where: str) -> Network:
+    lists: dict[str, tuple[str, ...]] = {}
+    texts: dict[str, str] = {}
     for key, value in table.items():
-        if key not in _HOSTS:
-            raise _wrong(f"{where} [network]", f"has the unknown key {key}. Known: {', '.join(_HOSTS)}.")
-        if not isinstance(value, list) or not all(isinstance(host, str) for host in value):
-            raise _wrong(f"{where} [network]", f"{key} must be a list of host names.")
-        shape, meaning = _HOSTS[key]
-        for host in value:
-            if not shape.fullmatch(host.lower()):
-                raise _wrong(f"{where} [network]", f"{key} has {host[:60]!r}. Write {meaning}.")
-    lists = {key: tuple(str(host).lower() for host in value) for key, value in table.items() if isinstance(value, list)}
-    return Network(lists.get("allow_hosts", ()), lists.get("allow_private", ()))
+        if key not in _NETWORK:
+            raise wrong(where, f"has the unknown key {key}. Known: {', '.join(_NETWORK)}.")
+        if key in _HOSTS:
+            lists[key] = _hosts(key, value, where)
+        elif isinstance(value, str):
+            texts[key] = value
+        else:
+            raise wrong(where, f"{key} must be a string.")
+    network = Network(**lists, **texts)  # type: ignore[arg-type]
+    if network.proxy:
+        try:
+            proxy = parse_url(network.proxy)
+        except CallerError:
+            raise wrong(where, "proxy is no plain URL. Write it as http://host:port, without a user.") from None
+        if proxy.scheme != "http" or proxy.path not in ("", "/"):
+            raise wrong(where, "proxy must be of the form http://host:port.")
+    if network.ca_file and not Path(network.ca_file).is_file():
+        raise wrong(where, f"ca_file {network.ca_file} is no file. Correct the path or its mode.")
+    return network
+
+
+def _hosts(key: str, value: object, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(host, str) for host in value):
+        raise wrong(where, f"{key} must be a list of host names.")
+    shape, meaning = _HOSTS[key]
+    for host in value:
+        if not shape.fullmatch(host.lower()):
+            raise wrong(where, f"{key} has {host[:60]!r}. Write {meaning}.")
+    return tuple(host.lower() for host in value)
 
 
 def _limits(table: Mapping[str, object], where: str) -> Limits:
     types = {f.name: type(f.default) for f in fields(Limits)}
     for key, value in table.items():
         if key not in types:
-            raise _wrong(f"{where} [limits]", f"has the unknown key {key}. Known: {', '.join(types)}.")
-        if type(value) not in (int, types[key]) or not 0 < value < math.inf:  # type: ignore[operator]
+            raise wrong(where, f"has the unknown key {key}. Known: {', '.join(types)}.")
+        if types[key] is str:
+            if not isinstance(value, str) or not Path(value).is_absolute():
+                raise wrong(where, f"{key} must be the absolute path of a folder.")
+        elif type(value) not in (int, types[key]) or not 0 < value < math.inf:  # type: ignore[operator]
             kind = "integer" if types[key] is int else "number"
-            raise _wrong(f"{where} [limits]", f"{key} must be a positive {kind}.")
+            raise wrong(where, f"{key} must be a positive {kind}.")
     limits = Limits(**table)  # type: ignore[arg-type]
     if limits.row_deadline_s > 3600:
-        raise _wrong(f"{where} [limits]", "row_deadline_s must be at most 3600.")
+        raise wrong(where, "row_deadline_s must be at most 3600.")
     return limits
 
 
 def _with_environment(settings: Settings, environment: Mapping[str, str]) -> Settings:
-    credentials = dict(settings.credentials)
+    found = dict(settings.credentials)
     for name, provider in PROVIDERS.items():
         key = environment.get(provider.env) if provider.env else None
         if key and settings.default_credential(name) is None:
-            credentials[provider.env] = Credential(provider.env, name, Secret(key), default=True)
-    network = Network(settings.network.allow_hosts, settings.network.allow_private, allow_loopback=True)
-    return Settings(MappingProxyType(credentials), network, settings.limits)
+            found[provider.env] = Credential(provider.env, name, Secret(key), default=True)
+    network = replace(settings.network, allow_loopback=True)
+    return replace(settings, credentials=MappingProxyType(found), network=network)

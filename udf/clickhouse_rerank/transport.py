@@ -1,7 +1,9 @@
 """The one place where bytes leave for a provider: POST a body, get a bounded reply.
 
-httpx's transport interface over aiohttp: called without httpx's client, so that redirects, proxies, cookies, netrc and
-decompression do not exist here. Whatever a library raises becomes one of our errors at this boundary, without its text.
+httpx's transport interface over aiohttp: called without httpx's client, so that redirects, cookies, netrc,
+decompression and proxies of the environment do not exist here. Whatever a library raises becomes one of our errors at
+this boundary, without its text. Where the configuration names a proxy, that is who looks up and dials public hosts; the
+host as written is checked here all the same.
 """
 
 import errno
@@ -10,33 +12,25 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import aiohttp
-import certifi
 import httpx
-from aiohttp.abc import AbstractResolver, ResolveResult
 from httpx_aiohttp import AiohttpTransport
 
-from . import guard
+from . import dialling, guard
 from .endpoints import Url, parse_url
-from .errors import ProviderFailedError, RerankError
+from .errors import CallerError, ProviderFailedError, RerankError
 from .guard import Permission
 from .settings import Limits, Network
 
 _MAX_ERROR_BYTES = 64 << 10
-_IDLE_S = 4.0  # below the 5 s after which many servers close an idle connection
 
 _BEFORE_ANY_ANSWER = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL))
 
-_permission: ContextVar[Permission] = ContextVar("permission")
 _reused: ContextVar[list[bool]] = ContextVar("reused")
 """Non-empty when the request under way went out on a connection kept from an earlier one."""
-
-
-class _BlockedError(OSError):
-    """An address outside the permission of the host it belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,45 +40,6 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-
-class _Resolver(AbstractResolver):
-    """The system's resolver; one forbidden address among the answers refuses the name."""
-
-    def __init__(self) -> None:
-        self._system = aiohttp.ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        results = await self._system.resolve(host, port, family)
-        if not results:
-            raise socket.gaierror(socket.EAI_NONAME, "no address")
-        if not all(guard.permits(result["host"], _permission.get()) for result in results):
-            raise _BlockedError
-        return results
-
-    async def close(self) -> None:
-        await self._system.close()
-
-
-def _socket(address: Any) -> socket.socket:
-    """A socket for an address about to be dialled: the last gate, which literal addresses pass through too."""
-    family, kind, protocol, _, destination = address
-    if not guard.permits(str(destination[0]), _permission.get()):
-        raise _BlockedError
-    return socket.socket(family, kind, protocol)
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Does not reuse a connection on which something came unasked: that would pass for the next request's answer."""
-
-    async def _get(self, key: Any, traces: Any) -> Any:
-        while (connection := await super()._get(key, traces)) is not None:
-            if connection.protocol is not None and not connection.protocol.should_close:
-                return connection
-            connection.close()
-        return None
 
 
 async def _note_reuse(*_: object) -> None:
@@ -98,34 +53,42 @@ class Transport:
         self._network = network
         self._limits = limits
         self._http: AiohttpTransport | None = None
+        self._proxied: AiohttpTransport | None = None
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """Send one request. Errors: BLOCKED, DNS, CONNECT, TLS, PROTOCOL; the caller holds the deadline."""
         target = parse_url(url)
-        _permission.set(guard.permission(target, self._network))
+        permission = guard.permission(target, self._network)
+        proxied = bool(self._network.proxy) and permission is Permission.PUBLIC
+        dialling.permitted.set(Permission.ANY if proxied else permission)  # behind a proxy only the proxy is dialled
         _reused.set([])
+        try:
+            return await self._sent(target, headers, body, proxied)
+        except (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError) as error:
+            failure = _translated(error, target)
+        # Raised out here, so that no exception of a library hangs on to it: those hold the request, key included.
+        raise failure
+
+    async def _sent(self, target: Url, headers: Mapping[str, str], body: bytes, proxied: bool) -> Reply:
         connect_s = self._limits.connect_s
         request = httpx.Request(
             "POST",
-            url,
+            str(target),
             headers={"Accept": "application/json", "Accept-Encoding": "identity", **headers},
             content=body,
             extensions={"timeout": {"connect": connect_s, "pool": connect_s}},
         )
         try:
-            try:
-                response = await self._transport().handle_async_request(request)
-            except httpx.HTTPError as error:
-                # Between two requests the server may close a kept connection just as this one leaves on it.
-                if not (_reused.get() and _caused_by(error, _BEFORE_ANY_ANSWER)):
-                    raise
-                response = await self._transport().handle_async_request(request)
-            try:
-                return await self._read(response, target)
-            finally:
-                await response.aclose()
-        except (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise _translated(error, target) from None
+            response = await self._transport(proxied).handle_async_request(request)
+        except httpx.HTTPError as error:
+            # Between two requests the server may close a kept connection just as this one leaves on it.
+            if not (_reused.get() and _caused_by(error, _BEFORE_ANY_ANSWER)):
+                raise
+            response = await self._transport(proxied).handle_async_request(request)
+        try:
+            return await self._read(response, target)
+        finally:
+            await response.aclose()
 
     async def _read(self, response: httpx.Response, url: Url) -> Reply:
         headers = {name.lower(): value for name, value in response.headers.items()}
@@ -148,28 +111,23 @@ class Transport:
         del body[cap:]
         return Reply(response.status_code, headers, bytes(body))
 
-    def _transport(self) -> AiohttpTransport:
+    def _transport(self, proxied: bool) -> AiohttpTransport:
         if self._http is None:
-            context = ssl.create_default_context(cafile=certifi.where())
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            connector = _Connector(
-                limit=0,
-                ssl=context,
-                resolver=_Resolver(),
-                socket_factory=_socket,
-                keepalive_timeout=_IDLE_S,
-            )
+            context = dialling.trusted(self._network)
             trace = aiohttp.TraceConfig()
             trace.on_connection_reuseconn.append(_note_reuse)
             session = aiohttp.ClientSession(
-                connector=connector,
+                connector=dialling.connector(context),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=False,
                 trace_configs=[trace],
             )
             self._http = AiohttpTransport(verify=context, trust_env=False, client=session)
-        return self._http
+            if self._network.proxy:
+                proxy = httpx.Proxy(self._network.proxy)
+                self._proxied = AiohttpTransport(verify=context, trust_env=False, client=session, proxy=proxy)
+        return self._proxied if proxied and self._proxied is not None else self._http
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -208,6 +166,12 @@ _CAUSES = (
     ),
     _Cause((ssl.SSLError,), "TLS", "No trusted TLS connection to {host}. Check base_url and the certificate."),
     _Cause(
+        (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError),
+        "CONNECT",
+        "The proxy in the server's network.proxy does not lead to {host}.",
+        retryable=True,
+    ),
+    _Cause(
         (aiohttp.ConnectionTimeoutError,),
         "CONNECT",
         "{host}:{port} does not answer. Check base_url and the network.",
@@ -236,8 +200,10 @@ _CAUSES = (
 
 def _translated(error: Exception, url: Url) -> RerankError:
     """A library's exception -> ours; its text stays behind, for it may hold the whole header."""
-    if _caused_by(error, (_BlockedError,)):
+    if _caused_by(error, (dialling.BlockedError,)):
         return guard.blocked(url.host)
+    if _caused_by(error, (UnicodeError,)):
+        return CallerError("BAD_URL", "base_url has a host that begins with xn-- and is no name. Correct it.")
     if any(isinstance(link, OSError) and link.errno in _EXHAUSTED for link in _chain(error)):
         return ProviderFailedError("RESOURCE", "The worker has no free socket, descriptor or memory.", retryable=True)
     for cause in _CAUSES:

@@ -1,13 +1,15 @@
 """URLs: the one grammar that is accepted, and what a base_url means. Pure; looks no name up."""
 
+import ipaddress
 import re
 from typing import NamedTuple
 
 from .errors import CallerError
 from .providers import RERANK_PATHS
 
+_LABEL = r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
 _URL = re.compile(
-    r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
+    rf"(?P<scheme>https?)://(?P<host>{_LABEL}(?:\.{_LABEL})*|\[(?P<ipv6>[0-9a-f:.]+)\])(?::(?P<port>[0-9]{{1,5}}))?"
     r"(?P<path>(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]*)*)"
 )
 _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
@@ -35,8 +37,10 @@ def parse_url(text: str, where: str = "base_url") -> Url:
         raise CallerError("BAD_URL", f"{where} has no scheme. Write it as https://host/path.")
     scheme, _, rest = text.partition("://")
     authority, slash, path = rest.partition("/")
-    match = _URL.fullmatch(f"{scheme.lower()}://{authority.lower()}{slash}{path}") if len(text) <= 2048 else None
-    if match is None or {".", ".."} & set(match["path"].split("/")):
+    match = _URL.fullmatch(f"{scheme.lower()}://{authority.lower()}{slash}{path}") if text.isascii() else None
+    if len(text) > 2048:
+        match = None
+    if match is None or {".", ".."} & set(match["path"].split("/")) or not _is_host(match["host"], match["ipv6"]):
         raise CallerError(
             "BAD_URL",
             f"{where} is not a plain http(s) URL. Write scheme, host, port and path; no user, query or fragment.",
@@ -49,6 +53,16 @@ def parse_url(text: str, where: str = "base_url") -> Url:
     if not 0 < port < 65536:
         raise CallerError("BAD_URL", f"{where} has a port outside 1 to 65535.")
     return Url(match["scheme"], match["host"], port, match["path"])
+
+
+def _is_host(host: str, ipv6: str | None) -> bool:
+    if ipv6 is None:
+        return len(host) <= 253
+    try:
+        ipaddress.IPv6Address(ipv6)
+    except ValueError:
+        return False
+    return True
 
 
 def is_complete(base: Url, path: str, complete: str = RERANK_PATHS) -> bool:

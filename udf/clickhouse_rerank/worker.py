@@ -113,19 +113,24 @@ async def _serve(streams: _Streams, format_name: str, embedded: bool, read_timeo
     from .framing import Framing
     from .rerank import Reranker
     from .settings import load
+    from .storage import log
 
     settings = load(os.environ, embedded=embedded)
     seclusion.forget(os.environ, keep_aws=any(credential.ambient for credential in settings.credentials.values()))
-    if settings.limits.row_deadline_s + _MARGIN_S > read_timeout_ms / 1000:
+    limits = settings.limits
+    if limits.row_deadline_s + limits.rate_limit_wait_s + _MARGIN_S > read_timeout_ms / 1000:
         raise CallerError(
             "CONFIG",
-            f"limits.row_deadline_s must be at least {_MARGIN_S:g} s below the registration's command_read_timeout, "
-            f"{read_timeout_ms} ms. Raise that in rerank_function.xml and name it in <command> as --read-timeout-ms.",
+            f"limits.row_deadline_s plus rate_limit_wait_s must stay {_MARGIN_S:g} s below the registration's "
+            f"command_read_timeout, {read_timeout_ms} ms. Raise that in rerank_function.xml and name it in the command "
+            "by --read-timeout-ms.",
         )
+    log(settings.log)
     fmt = FORMATS[format_name]
     framing = Framing(fmt)
     chunks: asyncio.Queue[Chunk] = asyncio.Queue()
-    answerer = Answerer(Reranker(settings), fmt, settings.limits.max_in_flight, streams.write, streams.report)
+    reranker = Reranker(settings)
+    answerer = Answerer(reranker, fmt, settings.limits.max_in_flight, streams.write, streams.report)
 
     async def read_chunks() -> None:
         chunk = Chunk(0)
@@ -147,6 +152,8 @@ async def _serve(streams: _Streams, format_name: str, embedded: bool, read_timeo
             chunk = await chunks.get()
             await answerer.answer(chunk)
             chunks.task_done()
+            if chunks.empty():
+                reranker.settle()
 
     reading = asyncio.create_task(read_chunks())
     answering = asyncio.create_task(answer_chunks())
@@ -161,6 +168,7 @@ async def _serve(streams: _Streams, format_name: str, embedded: bool, read_timeo
     await asyncio.wait((unanswered, answering), return_when=asyncio.FIRST_COMPLETED, timeout=_AFTER_EOF_S)
     if answering.done():
         answering.result()
+    reranker.leave()
     return 0 if unanswered.done() else 1
 
 

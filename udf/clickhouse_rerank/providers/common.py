@@ -17,6 +17,7 @@ ASKED: Mapping[str, Option] = {
     "model_args": Option("object"),
     "on_error": Option("text", choices=("throw", "empty", "passthrough")),
     "fallback": Option("objects"),
+    "cache": Option("boolean"),
 }
 """For every provider that is asked over the network."""
 

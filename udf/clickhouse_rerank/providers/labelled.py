@@ -19,6 +19,7 @@ LABELLED = (
         url="https://router.huggingface.co/hf-inference/models/{model}",
         path="/",
         headers={"X-HF-Bill-To": "{bill_to}"},
+        key_prefix="hf_",
         env="HF_TOKEN",
         model="BAAI/bge-reranker-v2-m3",
         scores="0 to 1 (label probability)",

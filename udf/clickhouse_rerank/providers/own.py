@@ -36,6 +36,7 @@ OWN = (
         name="LiteLLM",
         wire="cohere",
         key="optional",
+        key_prefix="sk-",
         needs_model=True,
         scores="depends on the model",
         options={

@@ -93,6 +93,8 @@ class Provider:
     """required, optional (servers of one's own) or none."""
     key_header: str = "Authorization"
     key_format: str = "Bearer {}"
+    key_prefix: str = ""
+    """How its keys begin, where they have a shape of their own: the server's logs mask them by it."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Headers of every request; one whose {} has nothing to fill it is left out."""
     env: str = ""

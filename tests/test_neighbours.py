@@ -1,0 +1,88 @@
+"""The share of each worker process in what one endpoint may be asked."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from clickhouse_rerank.gate import Gate
+from clickhouse_rerank.neighbours import Neighbours
+
+OTHER = """
+import os, sys
+from clickhouse_rerank.neighbours import Neighbours
+other = Neighbours(os.open(sys.argv[1], os.O_RDWR | os.O_CREAT))
+other.arrive()
+print(other.count(), flush=True)
+sys.stdin.read()
+"""
+
+
+class Clock:
+    """A clock that the test moves, so that every count is a new one."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1
+        return self.now
+
+
+def test_processes_count_each_other_until_they_end(tmp_path: Path) -> None:
+    """Each busy process is one; one that is killed counts no more."""
+    path = tmp_path / "asking"
+    me = Neighbours(os.open(path, os.O_RDWR | os.O_CREAT), Clock())
+    me.arrive()
+    assert me.count() == 1
+    with subprocess.Popen(
+        [sys.executable, "-c", OTHER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "2\n"
+        assert me.count() == 2
+        other.kill()
+        other.wait()
+        assert me.count() == 1
+
+
+def test_a_gate_lets_in_its_process_share(tmp_path: Path) -> None:
+    """Of eight places two processes take four each; alone again, one takes all."""
+
+    async def inside() -> int:
+        most = within = 0
+        release = asyncio.Event()
+
+        async def visit() -> None:
+            nonlocal most, within
+            async with entry.place(again=False):
+                within += 1
+                most = max(most, within)
+                await release.wait()
+                within -= 1
+
+        visits = [asyncio.create_task(visit()) for _ in range(20)]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        release.set()
+        await asyncio.gather(*visits)
+        return most
+
+    path = tmp_path / "asking"
+    entry = Gate(8, neighbours=Neighbours(os.open(path, os.O_RDWR | os.O_CREAT), Clock()))
+    with subprocess.Popen([sys.executable, "-c", OTHER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"1\n"
+        assert asyncio.run(inside()) == 4
+        other.kill()
+    assert asyncio.run(inside()) == 8
+
+
+def test_without_a_file_a_process_is_alone() -> None:
+    """No folder to share means the whole limit."""
+    alone = Neighbours(-1)
+    alone.arrive()
+    assert alone.count() == 1
+    alone.depart()

@@ -1,0 +1,197 @@
+"""Scores that were paid for before. Its keys are keyed hashes and its values numbers: no text is kept.
+
+In the process's memory a call is an entry, for some seconds, because ClickHouse evaluates a call of constants once per
+place it is written in. In a file, which the processes of a pool share, a pair of query and document is an entry, so
+that a changed list of candidates pays for its new documents only; a call is, where scores depend on one another.
+"""
+
+import json
+import secrets
+import struct
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Protocol
+
+from . import __version__
+from .endpoints import Endpoint
+from .model import Call, Scores
+from .storage import Caching
+
+if TYPE_CHECKING:
+    from .score_file import ScoreFile
+
+_MOST_ENTRIES = 4000
+_MOST_BYTES = 2 << 20
+_ENTRY_BYTES = 200
+"""What an entry takes in memory beside its value."""
+_KEY_BYTES = 16
+_JSON = json.JSONEncoder(sort_keys=True, default=repr).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is known of a call's scores, and what is left to ask."""
+
+    scores: Scores
+    missing: Call | None
+    """The call for what is not known; None when all is."""
+    keep: Callable[[Scores], Scores]
+    """Scores of `missing` -> scores of the whole call; keeps those that came."""
+
+
+class _Store(Protocol):
+    secret: bytes
+
+    def get(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]: ...
+
+    def put(self, values: Mapping[bytes, bytes]) -> None: ...
+
+
+class Cache:
+    """Looks in the file where one is configured and can be used, else in memory."""
+
+    def __init__(self, caching: Caching, clock: Callable[[], float] = time.monotonic) -> None:
+        self._memory = _Memory(caching.memory_s, clock) if caching.memory_s else None
+        self._file = _file(caching) if caching.path else None
+
+    def look(self, call: Call, endpoint: Endpoint) -> Found:
+        """What is known of a call to an endpoint."""
+        if endpoint.options.cache:
+            if self._file is not None and self._file.is_usable():
+                return (
+                    _by_call(self._file, call, endpoint)
+                    if endpoint.is_listwise
+                    else _by_pair(self._file, call, endpoint)
+                )
+            if self._memory is not None:
+                return _by_call(self._memory, call, endpoint)
+        return Found([], call, lambda scores: scores)
+
+    def settle(self) -> None:
+        """Write down what is kept so far: a good moment is when there is nothing else to do."""
+        if self._file is not None:
+            self._file.flush()
+
+    def close(self) -> None:
+        """`settle`, for the last time."""
+        if self._file is not None:
+            self._file.close()
+
+
+def _file(caching: Caching) -> "ScoreFile":
+    from .score_file import ScoreFile  # SQLite is for those who configure it
+
+    return ScoreFile(caching)
+
+
+class _Memory:
+    """Entries of the last `seconds`, within bounds; the oldest go first."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+        self.secret = secrets.token_bytes(32)
+        self._seconds = seconds
+        self._clock = clock
+        self._entries: dict[bytes, tuple[float, bytes]] = {}
+        self._bytes = 0
+
+    def get(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        since = self._clock() - self._seconds
+        found = ((key, self._entries.get(key)) for key in keys)
+        return {key: entry[1] for key, entry in found if entry is not None and entry[0] > since}
+
+    def put(self, values: Mapping[bytes, bytes]) -> None:
+        now = self._clock()
+        for key, value in values.items():
+            self._drop(key)
+            self._entries[key] = (now, value)
+            self._bytes += len(value) + _ENTRY_BYTES
+        while self._entries:
+            oldest = next(iter(self._entries))
+            is_over = len(self._entries) > _MOST_ENTRIES or self._bytes > _MOST_BYTES
+            if not is_over and self._entries[oldest][0] > now - self._seconds:
+                break
+            self._drop(oldest)
+
+    def _drop(self, key: bytes) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._bytes -= len(entry[1]) + _ENTRY_BYTES
+
+
+def _by_call(store: _Store, call: Call, endpoint: Endpoint) -> Found:
+    digest = blake2b(_asking(call, endpoint), key=store.secret, digest_size=_KEY_BYTES, person=b"call")
+    # A list that must not be cut is refused or not by batch_size; elsewhere that changes no score.
+    size = endpoint.options.batch_size if endpoint.is_listwise else None
+    digest.update(_framed((str(call.top_n), str(size), *call.documents)))
+    key = digest.digest()
+    value = store.get([key]).get(key)
+
+    def keep(scores: Scores) -> Scores:
+        numbers = (*(at for at, _ in scores), *(score for _, score in scores))
+        store.put({key: struct.pack(f"<{len(scores)}I{len(scores)}d", *numbers)})
+        return scores
+
+    if value is None:
+        return Found([], call, keep)
+    count = len(value) // 12
+    numbers = struct.unpack(f"<{count}I{count}d", value)
+    return Found(list(zip(numbers[:count], numbers[count:], strict=True)), None, keep)
+
+
+def _by_pair(store: _Store, call: Call, endpoint: Endpoint) -> Found:
+    asking = blake2b(_asking(call, endpoint), key=store.secret, digest_size=_KEY_BYTES, person=b"pair")
+    keys = []
+    for document in call.documents:
+        digest = asking.copy()
+        digest.update(_bytes(document))
+        keys.append(digest.digest())
+    known = store.get(keys)
+    scores = [(at, struct.unpack("<d", known[key])[0]) for at, key in enumerate(keys) if key in known]
+    left = [at for at, key in enumerate(keys) if key not in known]
+
+    def keep(fresh: Scores) -> Scores:
+        store.put({keys[left[at]]: struct.pack("<d", score) for at, score in fresh})
+        return scores + [(left[at], score) for at, score in fresh]
+
+    # All scores are asked for, not the best few: what is kept must do for any list the document is in.
+    missing = replace(call, documents=[call.documents[at] for at in left], top_n=len(left)) if left else None
+    return Found(scores, missing, keep)
+
+
+def _asking(call: Call, endpoint: Endpoint) -> bytes:
+    """All that a score depends on but the documents, and who asks: users share entries only with a key in common."""
+    chosen = endpoint.options
+    return _framed(
+        (
+            __version__,
+            endpoint.provider.name,
+            endpoint.url,
+            endpoint.wire,
+            call.model,
+            _JSON(call.fields),
+            _JSON(endpoint.headers),
+            call.score_label,
+            endpoint.key.reveal(),
+            chosen.access_key_id,
+            chosen.session_token,
+            chosen.region_name,
+            endpoint.credential if endpoint.ambient else "",
+            call.query,
+        )
+    )
+
+
+def _framed(texts: Iterable[str]) -> bytes:
+    """Texts one behind the other, each with its length, so that no two lists of them give the same bytes."""
+    parts = []
+    for text in texts:
+        data = _bytes(text)
+        parts += [len(data).to_bytes(8, "little"), data]
+    return b"".join(parts)
+
+
+def _bytes(text: str) -> bytes:
+    """Different texts are different bytes, those that stand for invalid UTF-8 included."""
+    return text.encode("utf-8", "surrogatepass")

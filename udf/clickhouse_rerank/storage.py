@@ -1,0 +1,62 @@
+"""What a worker may write to disk: the [cache] and [log] tables of the configuration."""
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TypeVar
+
+from .credentials import wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Caching:
+    """For how long scores are kept, and where."""
+
+    memory_s: float = 10.0
+    """Seconds for which a process remembers its calls; 0: it does not."""
+    path: str = ""
+    """The file that all processes keep scores in, in place of their memories; "" for none."""
+    ttl_s: float = 86_400.0
+    """Seconds for which scores in the file hold."""
+    max_bytes: int = 256 << 20
+    """Size of the file at which the oldest scores leave it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logging:
+    """Where the worker says what concerns the operator and no query."""
+
+    path: str = ""
+    """A file that lines are appended to; "" for none."""
+
+
+_Table = TypeVar("_Table", Caching, Logging)
+
+
+def parse(kind: type[_Table], table: Mapping[str, object], where: str) -> _Table:
+    """One of the tables -> its record; errors: CONFIG."""
+    defaults = {f.name: f.default for f in fields(kind)}
+    for key, value in table.items():
+        if key not in defaults:
+            raise wrong(where, f"has the unknown key {key}. Known: {', '.join(defaults)}.")
+        wanted = type(defaults[key])
+        if wanted is str:
+            if not isinstance(value, str) or not Path(value).is_absolute() or "\0" in value:
+                raise wrong(where, f"{key} must be the absolute path of a file.")
+        elif type(value) not in (int, wanted) or not 0 <= value < math.inf:  # type: ignore[operator]
+            raise wrong(where, f"{key} must be {'an integer' if wanted is int else 'a number'}, 0 or more.")
+    return kind(**table)  # type: ignore[arg-type]
+
+
+def log(to: Logging) -> None:
+    """From now on, append what this package logs to the file, if there is one; errors: CONFIG."""
+    if not to.path:
+        return
+    try:
+        handler = logging.FileHandler(to.path)
+    except OSError as error:
+        raise wrong("[log]", f"path {to.path} cannot be written ({error.strerror}). Correct it or its mode.") from None
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(message)s"))
+    logging.getLogger(__package__).addHandler(handler)
