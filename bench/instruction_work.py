@@ -17,10 +17,12 @@ from bench.provider_server import prepared
 from bench.rows import ENCODED
 from bench.work import KEY, Work
 from clickhouse_rerank import endpoints, plan, replies
+from clickhouse_rerank.cache import Cache
 from clickhouse_rerank.formats import FORMATS, Format
 from clickhouse_rerank.framing import Framing
 from clickhouse_rerank.model import Row
 from clickhouse_rerank.settings import Settings
+from clickhouse_rerank.storage import Caching
 from clickhouse_rerank.transport import Reply
 from clickhouse_rerank.wires import WIRES
 
@@ -74,6 +76,8 @@ def steps() -> dict[str, Callable[[int], object]]:
     every["encode, JSONEachRow, invalid UTF-8"] = lambda n: json.encode(broken[n].documents, ranking)
     every["key of equal rows"] = lambda n: blake2b(raws[n], digest_size=16).digest()
     every["plan: row to call"] = lambda n: plan.call(rows[n], plan.scored_positions(rows[n]), endpoint)
+    cache = Cache(Caching())
+    every["cache: call to a key not known"] = lambda n: cache.look(calls[n], endpoint)
     every["plan and wire: call to request body"] = lambda n: plan.parts(calls[n], endpoint)
     every["wire: answer to scores"] = lambda n: WIRES[endpoint.wire].scores(replies.payload(reply, endpoint), calls[n])
     every["plan: scores to ranking"] = lambda n: plan.ranking(rows[n], positions, scores, endpoint)

@@ -278,14 +278,17 @@ def test_a_degraded_answer_is_not_remembered(provider: Provider, tmp_path: Path,
     assert degraded != right == [RIGHT]
 
 
-def test_a_refused_cache_is_refused_for_the_fallback_too(provider: Provider, tmp_path: Path) -> None:
-    """Both are asked each time."""
+@pytest.mark.parametrize(("first", "entry", "requests"), [(False, True, 4), (True, False, 4), (True, True, 3)])
+def test_a_call_and_a_fallback_may_refuse_the_cache(
+    provider: Provider, tmp_path: Path, first: bool, entry: bool, requests: int
+) -> None:
+    """A call for all who answer it, an entry of `fallback` for itself."""
     provider.reset(lambda request: Reply(status=501) if request.path == "/v1/rerank" else cohere(request))
-    fallback = {"provider": "Cohere", "base_url": f"{provider.url}/other", "api_key": "k"}
-    call = row(provider.url, others={"cache": False, "fallback": [fallback]})
+    fallback = {"provider": "Cohere", "base_url": f"{provider.url}/other", "api_key": "k", "cache": entry}
+    call = row(provider.url, others={"cache": first, "fallback": [fallback]})
     for _ in range(2):
         assert asked(call, within=in_file(tmp_path)) == [RIGHT]
-    assert len(provider.requests) == 4
+    assert len(provider.requests) == requests
 
 
 ENDPOINT = endpoints.resolve("SageMaker", "name", "k", '{"access_key_id":"i","region_name":"us-east-1"}', Settings())

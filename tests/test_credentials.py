@@ -231,7 +231,8 @@ def test_aws_keys_of_the_server_sign_for_their_own_endpoint_only(tmp_path: Path,
             ("bedrock", f'base_url = "{provider.url}"\n', ""),
         )
     )
-    elsewhere = json.dumps({"endpoint_url": other.url})
+    moved = {"endpoint_url": other.url}
+    elsewhere = json.dumps(moved)
     cases = [
         (asks("SageMaker", "", "cred:sagemaker"), "AKIDSERVER"),
         (asks("SageMaker", "", ""), "AKIDSERVER"),
@@ -243,6 +244,10 @@ def test_aws_keys_of_the_server_sign_for_their_own_endpoint_only(tmp_path: Path,
         (asks("SageMaker", "", "cred:sagemaker", '{"access_key_id":"AKIDCALLER"}'), "Rerank: CREDENTIAL"),
         (asks("SageMaker", "yours", CALLER, json.dumps({**AWS, "endpoint_url": other.url})), "AKIDCALLER"),
         (asks("SageMaker", "yours", CALLER, json.dumps({**AWS, "region_name": "x.evil.test/"})), "Rerank: BAD_OTHERS"),
+        (
+            asks("SageMaker", "yours", CALLER, json.dumps({**AWS, "region_name": "x\r\nX: y"} | moved)),
+            "Rerank: BAD_OTHERS",
+        ),
         (asks("SageMaker", "https://evil.test", CALLER, json.dumps(AWS)), "Rerank: BAD_URL"),
         (asks("Bedrock", "", ""), "AKIDSERVER"),
         (asks("Bedrock", other.url, ""), "Rerank: CREDENTIAL"),
@@ -333,6 +338,7 @@ def test_an_identity_of_a_role_is_fetched_and_a_missing_one_is_named(
 CONFIG = '[credentials.prod]\nprovider = "Cohere"\ndefault = true\napi_key_file = "{}"\nbase_url = "{}"\n'
 
 
+@pytest.mark.fault("F70")
 def test_a_rotated_key_is_used_without_a_restart(
     tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -364,6 +370,7 @@ def test_a_rotated_key_is_used_without_a_restart(
     assert sent == ["Bearer first-key", "Bearer second-key", "Bearer second-key"]
 
 
+@pytest.mark.fault("F70")
 def test_a_key_file_that_cannot_be_used_holds_the_last_key_for_a_minute(tmp_path: Path) -> None:
     """In the midst of being rewritten, or gone: for a minute the old key, then an error that names the file."""
     now = [0.0]
@@ -477,6 +484,7 @@ def test_ten_thousand_rows_of_two_credentials_do_not_mix(
     assert len(provider.requests) == 10_000
 
 
+@pytest.mark.fault("F73")
 def test_a_revoked_key_fails_its_own_queries_only(
     worker: Callable[..., Worker], tmp_path: Path, provider: Provider
 ) -> None:
@@ -496,6 +504,7 @@ def test_a_revoked_key_fails_its_own_queries_only(
         )
 
 
+@pytest.mark.fault("F73")
 def test_a_revoked_key_fails_its_own_rows_only(tmp_path: Path, provider: Provider) -> None:
     """Also in the midst of the other's rows: none of those fails, or is withheld for the failures beside it."""
     provider.script = lambda request: (

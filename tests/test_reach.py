@@ -232,6 +232,7 @@ def through_proxy(
     return asyncio.run(run())
 
 
+@pytest.mark.fault("F30")
 def test_a_proxy_of_the_configuration_leads_to_public_hosts(
     certificates: Certificates,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,

@@ -98,7 +98,7 @@ def _refusals(checks: Checks, root: str) -> None:
     checks.fails("a path it does not have", "NOT_FOUND", "LocalAI", f"{root}/v3/rerank", others=_WITH_MODEL)
     long, says = "zq" * _MAX_CHARACTERS, f"at most {_MAX_CHARACTERS} characters"
     checks.fails("a document too long", "BAD_REQUEST", "LocalAI", url, others=_WITH_MODEL, documents=[long], says=says)
-    many = ["sunny days"] * (_MAX_DOCUMENTS + 1)
+    many = [f"sunny days {number}" for number in range(_MAX_DOCUMENTS + 1)]
     checks.fails(
         "too many documents",
         "BAD_REQUEST",

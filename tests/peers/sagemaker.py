@@ -139,7 +139,7 @@ def _ranks(checks: Checks, front: Front) -> None:
     checks.ranks("endpoint_url with a slash", "SageMaker", NAME, secret, _others(front, endpoint_url=front.url + "/"))
     checks.ranks_rows("200 rows in one query", "SageMaker", NAME, secret, _others(front))
     # Over the 6 MB that InvokeEndpoint takes, and over what the container takes: several requests.
-    large = [*["sunny days " * 100_000] * 8, *DOCUMENTS]
+    large = [*[f"{number} " + "sunny days " * 100_000 for number in range(8)], *DOCUMENTS]
     last = [8 + index for index in RANKING[:2]]
     checks.orders("9 MB of documents", last, "SageMaker", NAME, secret, _others(front), documents=large)
     foreign = [BERLIN, PARIS + " é 東京 \U0001f600", WEATHER]
@@ -158,6 +158,6 @@ def _refusals(checks: Checks, front: Front) -> None:
         ("a wrong session token", of_temporary, {**temporary, "session_token": "peer/other+token=="}),
     ):
         checks.fails(f"SageMaker with {name}", "AUTH", "SageMaker", NAME, key, sent, says="403")
-    checks.fails("an endpoint that is not there", "BAD_REQUEST", "SageMaker", "nobody", secret, others, says="nobody")
+    checks.fails("an endpoint that is not there", "NOT_FOUND", "SageMaker", "nobody", secret, others, says="nobody")
     failing = {**others, "model_args": {"parameters": {"top_n": 3}}}
     checks.fails("a failing container", "BAD_REQUEST", "SageMaker", NAME, secret, failing, says="top_n")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 RERANK_PATHS = r".*(/rerank|/reranks|/reranking|/ranking|:rank|/invocations)"
 """Paths that need nothing added: how rerank APIs end theirs."""
@@ -125,4 +126,9 @@ class Provider:
 
     def is_listwise(self, model: str) -> bool:
         """Whether a model's scores depend on the other documents, so that they are not comparable across requests."""
-        return re.fullmatch(self.listwise, model) is not None
+        return _is_listwise(self.listwise, model)
+
+
+@lru_cache(maxsize=256)
+def _is_listwise(pattern: str, model: str) -> bool:
+    return re.fullmatch(pattern, model) is not None
