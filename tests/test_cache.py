@@ -292,7 +292,7 @@ def test_a_call_and_a_fallback_may_refuse_the_cache(
 
 
 ENDPOINT = endpoints.resolve("SageMaker", "name", "k", '{"access_key_id":"i","region_name":"us-east-1"}', Settings())
-CALL = Call("query", ["one", "two"], 2, "model", {"a": 1})
+CALL = Call("query", ["one", "two"], 2, "", {})
 OTHERS: dict[str, tuple[Call, Endpoint]] = {
     "provider": (CALL, replace(ENDPOINT, provider=replace(ENDPOINT.provider, name="another"))),
     "url": (CALL, replace(ENDPOINT, url=ENDPOINT.url + "/")),
@@ -305,9 +305,11 @@ OTHERS: dict[str, tuple[Call, Endpoint]] = {
     "credential": (CALL, replace(ENDPOINT, ambient=True, credential="c")),
     "query": (replace(CALL, query="queryo"), ENDPOINT),
     "document": (replace(CALL, documents=["one", "twof"]), ENDPOINT),
-    "model": (replace(CALL, model="modelq"), ENDPOINT),
-    "fields": (replace(CALL, fields={"a": 1.0}), ENDPOINT),
-    "score_label": (replace(CALL, score_label="yes"), ENDPOINT),
+    "model": (CALL, replace(ENDPOINT, model="another")),
+    "fixed": (CALL, replace(ENDPOINT, provider=replace(ENDPOINT.provider, fixed={"a": 1}))),
+    "fields": (CALL, replace(ENDPOINT, options=replace(ENDPOINT.options, fields={"a": 1}))),
+    "model_args": (CALL, replace(ENDPOINT, options=replace(ENDPOINT.options, model_args={"a": 1}))),
+    "score_label": (CALL, replace(ENDPOINT, options=replace(ENDPOINT.options, score_label="yes"))),
 }
 
 
@@ -360,12 +362,12 @@ IN_KEY = {
     Options: {"model", "model_args", "wire", "score_label", "access_key_id", "region_name", "session_token"}
     | {"endpoint_url", "fields", "places"},
     Endpoint: {"provider", "url", "key", "options", "model", "headers", "credential", "ambient"},
-    Call: {"query", "documents", "top_n", "model", "fields", "score_label"},
+    Call: {"query", "documents", "top_n"},
 }
 WITHOUT_EFFECT = {
     Options: {"timeout_s", "batch_size", "min_score", "normalize", "on_error", "fallback", "cache"},
     Endpoint: {"fallbacks", "others_keys"},
-    Call: {"sends_top_n"},
+    Call: {"model", "fields", "score_label", "sends_top_n"},  # what plan.call takes from the endpoint
 }
 
 

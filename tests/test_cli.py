@@ -118,3 +118,13 @@ if __name__ == "__main__":
         old.unlink()
     for file_name, text in files().items():
         (FUNCTIONS / file_name).write_text(text, "utf-8")
+
+
+def test_a_reader_that_has_enough_hears_no_complaint() -> None:
+    """Output into a closed pipe ends quietly."""
+    command = [Path(sys.executable).with_name("clickhouse-rerank"), "providers"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(20) == 1

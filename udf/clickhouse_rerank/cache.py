@@ -26,6 +26,7 @@ _MOST_ENTRIES = 4000
 _MOST_BYTES = 2 << 20
 _ENTRY_BYTES = 200
 """What an entry takes in memory beside its value."""
+_MOST_ENDPOINTS = 256
 _KEY_BYTES = 16
 _JSON = json.JSONEncoder(sort_keys=True, default=repr).encode
 
@@ -55,19 +56,30 @@ class Cache:
     def __init__(self, caching: Caching, clock: Callable[[], float] = time.monotonic) -> None:
         self._memory = _Memory(caching.memory_s, clock) if caching.memory_s else None
         self._file = _file(caching) if caching.path else None
+        self._asking: dict[int, tuple[Endpoint, bytes]] = {}
 
     def look(self, call: Call, endpoint: Endpoint) -> Found:
         """What is known of a call to an endpoint."""
-        if endpoint.options.cache:
-            if self._file is not None and self._file.is_usable():
-                return (
-                    _by_call(self._file, call, endpoint)
-                    if endpoint.is_listwise
-                    else _by_pair(self._file, call, endpoint)
-                )
-            if self._memory is not None:
-                return _by_call(self._memory, call, endpoint)
-        return Found([], call, lambda scores: scores)
+        store = self._store() if endpoint.options.cache else None
+        if store is None:
+            return Found([], call, lambda scores: scores)
+        if store is self._memory or endpoint.is_listwise:
+            return _by_call(store, call, self._asked(endpoint), endpoint)
+        return _by_pair(store, call, self._asked(endpoint))
+
+    def _store(self) -> "_Store | None":
+        if self._file is not None and self._file.is_usable():
+            return self._file
+        return self._memory
+
+    def _asked(self, endpoint: Endpoint) -> bytes:
+        """`_asking`, once per endpoint."""
+        known = self._asking.get(id(endpoint))
+        if known is None:
+            if len(self._asking) >= _MOST_ENDPOINTS:
+                self._asking.clear()
+            known = self._asking[id(endpoint)] = (endpoint, _asking(endpoint))
+        return known[1]
 
     def settle(self) -> None:
         """Write down what is kept so far: a good moment is when there is nothing else to do."""
@@ -120,11 +132,11 @@ class _Memory:
             self._bytes -= len(entry[1]) + _ENTRY_BYTES
 
 
-def _by_call(store: _Store, call: Call, endpoint: Endpoint) -> Found:
-    digest = blake2b(_asking(call, endpoint), key=store.secret, digest_size=_KEY_BYTES, person=b"call")
+def _by_call(store: _Store, call: Call, asking: bytes, endpoint: Endpoint) -> Found:
+    digest = blake2b(asking, key=store.secret, digest_size=_KEY_BYTES, person=b"call")
     # A list that must not be cut is refused or not by batch_size; elsewhere that changes no score.
     size = endpoint.options.batch_size if endpoint.is_listwise else None
-    digest.update(_framed((str(call.top_n), str(size), *call.documents)))
+    digest.update(_framed((str(call.top_n), str(size), call.query, *call.documents)))
     key = digest.digest()
     value = store.get([key]).get(key)
 
@@ -140,11 +152,12 @@ def _by_call(store: _Store, call: Call, endpoint: Endpoint) -> Found:
     return Found(list(zip(numbers[:count], numbers[count:], strict=True)), None, keep)
 
 
-def _by_pair(store: _Store, call: Call, endpoint: Endpoint) -> Found:
-    asking = blake2b(_asking(call, endpoint), key=store.secret, digest_size=_KEY_BYTES, person=b"pair")
+def _by_pair(store: _Store, call: Call, asking: bytes) -> Found:
+    query = blake2b(asking, key=store.secret, digest_size=_KEY_BYTES, person=b"pair")
+    query.update(_framed((call.query,)))
     keys = []
     for document in call.documents:
-        digest = asking.copy()
+        digest = query.copy()
         digest.update(_bytes(document))
         keys.append(digest.digest())
     known = store.get(keys)
@@ -160,8 +173,8 @@ def _by_pair(store: _Store, call: Call, endpoint: Endpoint) -> Found:
     return Found(scores, missing, keep)
 
 
-def _asking(call: Call, endpoint: Endpoint) -> bytes:
-    """All that a score depends on but the documents, and who asks: users share entries only with a key in common."""
+def _asking(endpoint: Endpoint) -> bytes:
+    """What a score depends on beside the texts, and who asks: users share entries only with a key in common."""
     chosen = endpoint.options
     return _framed(
         (
@@ -169,27 +182,23 @@ def _asking(call: Call, endpoint: Endpoint) -> bytes:
             endpoint.provider.name,
             endpoint.url,
             endpoint.wire,
-            call.model,
-            _JSON(call.fields),
+            endpoint.model,
+            _JSON((endpoint.provider.fixed, chosen.fields, chosen.model_args)),
             _JSON(endpoint.headers),
-            call.score_label,
+            chosen.score_label,
             endpoint.key.reveal(),
             chosen.access_key_id,
             chosen.session_token,
             chosen.region_name,
             endpoint.credential if endpoint.ambient else "",
-            call.query,
         )
     )
 
 
 def _framed(texts: Iterable[str]) -> bytes:
-    """Texts one behind the other, each with its length, so that no two lists of them give the same bytes."""
-    parts = []
-    for text in texts:
-        data = _bytes(text)
-        parts += [len(data).to_bytes(8, "little"), data]
-    return b"".join(parts)
+    """Their number, their lengths and themselves, so that no two lists of texts give the same bytes."""
+    parts = [_bytes(text) for text in texts]
+    return struct.pack(f"<{len(parts) + 1}Q", len(parts), *map(len, parts)) + b"".join(parts)
 
 
 def _bytes(text: str) -> bytes:

@@ -62,25 +62,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         from .worker import main as worker
 
         worker(words[1:])
-    arguments = _parser().parse_args(words)
     try:
-        match arguments.command:
-            case "demo":
-                from .demo import run
-
-                return run(arguments.provider, arguments.base_url, arguments.model)
-            case "sql":
-                return _sql(arguments.query, arguments.path, arguments.format)
-            case "install":
-                return _install(arguments)
-            case "check":
-                return _check(arguments)
-            case _:
-                print(_text(arguments), end="")
-                return 0
+        code = _run(_parser().parse_args(words))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has enough; the interpreter's own flush at exit must not complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (RerankError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    return code
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    match arguments.command:
+        case "demo":
+            from .demo import run
+
+            return run(arguments.provider, arguments.base_url, arguments.model)
+        case "sql":
+            return _sql(arguments.query, arguments.path, arguments.format)
+        case "install":
+            return _install(arguments)
+        case "check":
+            return _check(arguments)
+        case _:
+            print(_text(arguments), end="")
+            return 0
 
 
 def _text(arguments: argparse.Namespace) -> str:
