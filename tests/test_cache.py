@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import engine_bytes
 from asking import DOCUMENTS, RIGHT, asked, row, settings
-from clickhouse_rerank import check, endpoints
+from clickhouse_rerank import cache, check, endpoints
 from clickhouse_rerank.cache import Cache
 from clickhouse_rerank.endpoints import Endpoint
 from clickhouse_rerank.errors import CallerError
@@ -130,6 +130,7 @@ def test_workers_share_a_file(worker: Start, provider: Provider, tmp_path: Path)
     assert sent(provider) == []
     assert second.finish() == (0, b"", b"")
     assert (tmp_path / "log").read_text() == ""
+    assert [file.name for file in (tmp_path / "kept").iterdir()] == ["scores"]  # the last one leaves it tidy
 
 
 def test_a_changed_list_pays_for_its_new_documents(provider: Provider, tmp_path: Path) -> None:
@@ -313,9 +314,9 @@ OTHERS: dict[str, tuple[Call, Endpoint]] = {
 }
 
 
-def known(call: Call, endpoint: Endpoint, cache: Cache) -> list[bool]:
+def known(call: Call, endpoint: Endpoint, kept: Cache) -> list[bool]:
     """Which documents of a call need not be asked about."""
-    found = cache.look(call, endpoint)
+    found = kept.look(call, endpoint)
     missing = found.missing.documents if found.missing else []
     return [text not in missing for text in call.documents]
 
@@ -324,18 +325,29 @@ def known(call: Call, endpoint: Endpoint, cache: Cache) -> list[bool]:
 @pytest.mark.parametrize("what", OTHERS)
 def test_whatever_may_change_a_score_is_part_of_the_key(tmp_path: Path, what: str, stored: str) -> None:
     """Another value of one of them is another entry; the same call is known."""
-    cache = Cache(Caching(path=str(tmp_path / "scores") if stored == "file" else ""))
-    cache.look(CALL, ENDPOINT).keep([(0, 0.5), (1, 0.25)])
-    assert known(CALL, ENDPOINT, cache) == [True, True]
+    kept = Cache(Caching(path=str(tmp_path / "scores") if stored == "file" else ""))
+    kept.look(CALL, ENDPOINT).keep([(0, 0.5), (1, 0.25)])
+    assert known(CALL, ENDPOINT, kept) == [True, True]
     only_new = stored == "file" and what == "document"
-    assert known(*OTHERS[what], cache) == [only_new, False]
-    cache.close()
+    assert known(*OTHERS[what], kept) == [only_new, False]
+    kept.close()
+
+
+def test_another_version_asks_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may read answers in another way."""
+    caching = Caching(path=str(tmp_path / "scores"))
+    first = Cache(caching)
+    first.look(CALL, ENDPOINT).keep([(0, 0.5), (1, 0.25)])
+    first.close()
+    assert known(CALL, ENDPOINT, Cache(caching)) == [True, True]
+    monkeypatch.setattr(cache, "__version__", "another")
+    assert known(CALL, ENDPOINT, Cache(caching)) == [False, False]
 
 
 def test_parts_of_a_key_do_not_run_into_each_other() -> None:
     """The same characters, cut elsewhere, are another call."""
-    cache = Cache(Caching())
-    cache.look(CALL, ENDPOINT).keep([(0, 0.5), (1, 0.25)])
+    kept = Cache(Caching())
+    kept.look(CALL, ENDPOINT).keep([(0, 0.5), (1, 0.25)])
     for call in (
         replace(CALL, documents=["on", "etwo"]),
         replace(CALL, documents=["onetwo"]),
@@ -344,17 +356,17 @@ def test_parts_of_a_key_do_not_run_into_each_other() -> None:
         replace(CALL, query="queryone", documents=["two"]),
         replace(CALL, top_n=1),
     ):
-        assert True not in known(call, ENDPOINT, cache), call
+        assert True not in known(call, ENDPOINT, kept), call
 
 
 def test_texts_that_look_alike_to_the_provider_are_told_apart(provider: Provider) -> None:
     """Different invalid bytes, a surrogate and its bytes: each its own entry."""
-    cache = Cache(Caching())
+    kept = Cache(Caching())
     texts = ("\udcff", "\udcfe", "\ufffd", "\ud800", "\udced\udca0\udc80")
     for text in texts:
         call = replace(CALL, documents=[text])
-        assert known(call, ENDPOINT, cache) == [False]
-        cache.look(call, ENDPOINT).keep([(0, 0.5)])
+        assert known(call, ENDPOINT, kept) == [False]
+        kept.look(call, ENDPOINT).keep([(0, 0.5)])
 
 
 # A new field changes scores, who may see them, or neither: decide, and put it into the key or here.
@@ -380,29 +392,29 @@ def test_every_field_is_thought_of(record: Any) -> None:
 def test_memory_forgets() -> None:
     """After memory_s seconds; and the oldest first where there are many entries or much in them."""
     now = [100.0]
-    cache = Cache(Caching(memory_s=10), lambda: now[0])
+    kept = Cache(Caching(memory_s=10), lambda: now[0])
 
     def keep(name: str, documents: int = 1) -> Call:
         call = replace(CALL, query=name, documents=[f"d{i}" for i in range(documents)])
-        cache.look(call, ENDPOINT).keep([(i, 0.5) for i in range(documents)])
+        kept.look(call, ENDPOINT).keep([(i, 0.5) for i in range(documents)])
         return call
 
     first = keep("first")
     now[0] += 9.9
-    assert known(first, ENDPOINT, cache) == [True]
+    assert known(first, ENDPOINT, kept) == [True]
     second = keep("second")
     now[0] += 0.1
-    assert known(first, ENDPOINT, cache) == [False]
-    assert known(second, ENDPOINT, cache) == [True]
+    assert known(first, ENDPOINT, kept) == [False]
+    assert known(second, ENDPOINT, kept) == [True]
     many = [keep(str(i)) for i in range(4001)]
-    assert [known(call, ENDPOINT, cache)[0] for call in (second, many[0], many[1], many[-1])] == [
+    assert [known(call, ENDPOINT, kept)[0] for call in (second, many[0], many[1], many[-1])] == [
         False,
         False,
         True,
         True,
     ]
     large = [keep(f"large {i}", 10_000) for i in range(20)]
-    held = [all(known(call, ENDPOINT, cache)) for call in (many[-1], *large)]
+    held = [all(known(call, ENDPOINT, kept)) for call in (many[-1], *large)]
     assert held == [False] * (21 - sum(held)) + [True] * sum(held)
     assert 12 <= sum(held) <= 17  # 2 MiB of 120,000 bytes each
 

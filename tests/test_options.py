@@ -120,3 +120,14 @@ def test_secrets_do_not_show() -> None:
     """An AWS session token is not in the representation of options."""
     found = read("SageMaker", '{"session_token":"TOKEN1","access_key_id":"AKID"}')
     assert found.session_token == "TOKEN1" and "TOKEN1" not in repr(found)
+
+
+@pytest.mark.parametrize(("levels", "good"), [(30, True), (31, False), (900, False), (20_000, False)])
+def test_nesting_has_a_limit(levels: int, good: bool) -> None:
+    """Deep objects are refused in a sentence before anything walks them."""
+    text = '{"model_args":{"a":' + "[" * levels + "1" + "]" * levels + "}}"
+    if good:
+        assert options.parse_object(text)
+    else:
+        with pytest.raises(CallerError, match="BAD_OTHERS"):
+            options.parse_object(text)

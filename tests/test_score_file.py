@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import resource
 import shutil
@@ -142,6 +143,26 @@ def test_no_text_is_kept_and_nobody_else_may_read(provider: Provider, path: Path
         for text in (*DOCUMENTS, QUERY, KEY, KEY[:12], "zebra", "127.0.0.1"):
             assert text.encode() not in content
     holder.close()
+
+
+def test_who_comes_second_takes_the_file_of_the_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when it had found none and made one: what the first one kept meanwhile is not lost."""
+    link, first = os.link, []
+
+    def late(source: str, target: Path) -> None:
+        monkeypatch.setattr(os, "link", link)
+        first.append(opened(path))
+        first[0].put({keys(1)[0]: b"value"})
+        first[0].flush()
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", late)
+    second = opened(path)
+    assert second.secret == first[0].secret
+    assert second.get(keys(1)) == {keys(1)[0]: b"value"}
+    for each in (first[0], second):
+        each.close()
+    assert [file.name for file in path.parent.iterdir()] == ["scores"]
 
 
 def test_processes_may_begin_at_once(worker: Start, provider: Provider, tmp_path: Path) -> None:

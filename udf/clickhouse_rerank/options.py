@@ -10,6 +10,7 @@ from .errors import CallerError
 from .providers import Option, Provider
 
 _MAX_TEXT = 65_536
+_MAX_DEPTH = 32
 _TYPES: dict[str, tuple[type, ...]] = {
     "text": (str,),
     "integer": (int,),
@@ -73,6 +74,8 @@ def parse_object(text: str) -> Mapping[str, object]:
         raise CallerError(
             "BAD_OTHERS", "others is not a JSON object. Pass '' or an object such as '{\"model\":\"...\"}'."
         )
+    if _is_deeper(members, _MAX_DEPTH):
+        raise CallerError("BAD_OTHERS", f"others is nested more than {_MAX_DEPTH} levels deep. Pass a flatter object.")
     return members
 
 
@@ -133,3 +136,8 @@ def _int(text: str) -> int:
             "BAD_OTHERS", f"others has the number {text[:20]}..., which exceeds 64 bits. Pass a smaller one."
         )
     return int(text)
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(levels == 0 or _is_deeper(member, levels - 1) for member in inner)
