@@ -20,6 +20,12 @@ print(other.count(), flush=True)
 sys.stdin.read()
 """
 
+OBSERVER = """
+import os, sys
+from clickhouse_rerank.neighbours import Neighbours
+print(Neighbours(os.open(sys.argv[1], os.O_RDWR)).count())
+"""
+
 
 class Clock:
     """A clock that the test moves, so that every count is a new one."""
@@ -86,3 +92,29 @@ def test_without_a_file_a_process_is_alone() -> None:
     alone.arrive()
     assert alone.count() == 1
     alone.depart()
+
+
+def test_rows_given_up_in_a_pause_leave_the_place_to_others(tmp_path: Path) -> None:
+    """A process whose waiting rows were all cancelled while the endpoint was at its limit counts no more."""
+    path = tmp_path / "asking"
+
+    async def give_up() -> None:
+        async def visit() -> None:
+            async with entry.place(again=False):
+                raise AssertionError("let in during the pause")
+
+        entry.crowded(asked_at=now[0], wait_s=30.0)
+        visits = [asyncio.create_task(visit()) for _ in range(3)]
+        await asyncio.sleep(0)
+        for one in visits:
+            one.cancel()
+        await asyncio.gather(*visits, return_exceptions=True)
+        now[0] += 31.0
+        entry._admit()  # as at the end of the pause
+
+    now = [100.0]
+    neighbours = Neighbours(os.open(path, os.O_RDWR | os.O_CREAT))
+    entry = Gate(8, clock=lambda: now[0], neighbours=neighbours)
+    asyncio.run(give_up())
+    seen = subprocess.run([sys.executable, "-c", OBSERVER, path], capture_output=True, text=True, check=True)
+    assert seen.stdout == "1\n"

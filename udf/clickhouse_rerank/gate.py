@@ -41,6 +41,7 @@ class Gate:
         neighbours: Neighbours | None = None,
     ) -> None:
         self._neighbours = neighbours or Neighbours(-1)
+        self._is_counted = False
         self._most = float(most)
         self._limit = float(most)
         self._clock = clock
@@ -79,7 +80,8 @@ class Gate:
             self._leave()
 
     async def _enter(self, again: bool) -> None:
-        if self.idle:
+        if not self._is_counted:
+            self._is_counted = True
             self._neighbours.arrive()
         if self._in_flight < self.limit and not self._waiting and self._clock() >= self._paused_until:
             self._in_flight += 1
@@ -100,17 +102,17 @@ class Gate:
     def _leave(self) -> None:
         self._in_flight -= 1
         self._admit()
-        if self.idle:
-            self._neighbours.depart()
 
     def _admit(self) -> None:
-        if self._clock() < self._paused_until:
-            return
-        while self._waiting and self._in_flight < self.limit:
+        """Let in whom there is room for; with nobody left, who may all have given up in a pause, ask no more."""
+        while self._waiting and self._in_flight < self.limit and self._clock() >= self._paused_until:
             turn = self._waiting.popleft()
             if not turn.done():
                 self._in_flight += 1
                 turn.set_result(None)
+        if self.idle and self._is_counted:
+            self._is_counted = False
+            self._neighbours.depart()
 
     def admits(self) -> bool:
         """Whether to send at all: False for the surplus that a failing endpoint would refuse anyway.
@@ -118,9 +120,8 @@ class Gate:
         The surplus is that of adaptive throttling, (asked - 2 x accepted) / (asked + 1) over the last 30 s; one request
         a second goes through in any case, to see whether the endpoint is back.
         """
-        self._forget()
-        asked = sum(second[1] for second in self._seconds)
-        surplus = (asked - 2 * sum(second[2] for second in self._seconds)) / (asked + 1)
+        asked, accepted = self._lately()
+        surplus = (asked - 2 * accepted) / (asked + 1)
         if surplus <= 0 or self._chance() >= surplus:
             return True
         now = self._clock()
@@ -143,9 +144,8 @@ class Gate:
 
     def is_healthy(self) -> bool:
         """Whether the endpoint answered nearly all of a good number of requests lately."""
-        self._forget()
-        asked = sum(second[1] for second in self._seconds)
-        return asked >= _MANY and sum(second[2] for second in self._seconds) >= _NEARLY_ALL * asked
+        asked, accepted = self._lately()
+        return asked >= _MANY and accepted >= _NEARLY_ALL * asked
 
     def pay_for_retry(self) -> bool:
         """Take the cost of one retry from the budget; False when it is spent."""
@@ -161,7 +161,7 @@ class Gate:
             self._looked(back=True)
         self._record(1)
         self._refusals = 0
-        if sum(second[2] for second in self._seconds) >= _SOME:
+        if self._lately()[1] >= _SOME:
             self._flowed_at = self._clock()
         self._budget = min(_BUDGET, self._budget + 1)
         self._limit = min(self._most, self._limit + _GROWTH)
@@ -208,6 +208,11 @@ class Gate:
             if not onlooker.done():
                 onlooker.set_result(back)
         self._onlookers.clear()
+
+    def _lately(self) -> tuple[int, int]:
+        """(asked, accepted) in the last 30 s."""
+        self._forget()
+        return sum(second[1] for second in self._seconds), sum(second[2] for second in self._seconds)
 
     def _record(self, accepted: int) -> None:
         self._forget()
