@@ -16,9 +16,8 @@ REASONS = {
     "botocore": "AWS signatures and endpoint rules; loaded for AWS only",
     "certifi": "the public certificate authorities, the same on every machine",
     "chdb": "the embedded engine of `sql` and `demo`; the worker never loads it",
-    "httpx": "the interface of a request and a reply, so that tests and transports can be exchanged",
-    "httpx-aiohttp": "httpx's interface over aiohttp: a fifth of the processor time of httpx's own",
     "orjson": "JSON that is strict about numbers and depth, and fast",
+    "yarl": "URLs as aiohttp takes them",
     "boto3": "tests: an independent signature to compare with",
     "clickhouse-connect": "tests: SQL as users send it",
     "editables": "the editable installation of `make`",
@@ -32,7 +31,6 @@ REASONS = {
 }
 FLOORS = {
     "aiohttp": "3.13.3",  # CVE-2025-69223 and those published with it: decompression, header and body limits
-    "h11": "0.16.0",  # CVE-2025-43859: chunked bodies
     "idna": "3.7",  # CVE-2024-3651: quadratic time
     "orjson": "3.11.6",  # CVE-2025-67221: recursion without a limit
     "requests": "2.32.4",  # CVE-2024-47081: netrc sent to another host

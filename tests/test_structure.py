@@ -47,9 +47,8 @@ LAYER = {module: number for number, layer in enumerate(LAYERS) for module in lay
 
 # Third-party packages, and the modules that may import them.
 OWNERS = {
-    "httpx": {"transport"},
-    "httpx_aiohttp": {"transport"},
     "aiohttp": {"dialling", "transport"},
+    "yarl": {"transport"},
     "certifi": {"dialling"},
     "botocore": {"auth"},
     "bm25s": {"local"},
@@ -137,7 +136,7 @@ def loaded(code: str) -> set[str]:
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     """`import clickhouse_rerank`, its command line and its embedded engine's module load no heavy library."""
-    assert not loaded("import clickhouse_rerank") & {*HEAVY, "httpx", "aiohttp"}
+    assert not loaded("import clickhouse_rerank") & {*HEAVY, "aiohttp"}
     assert not loaded("import clickhouse_rerank.cli, clickhouse_rerank.embedded, clickhouse_rerank.demo") & HEAVY
 
 

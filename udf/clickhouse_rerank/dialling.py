@@ -7,6 +7,7 @@ or not, written or looked up, passes `_socket` in the moment it is dialled.
 import socket
 import ssl
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -21,8 +22,16 @@ from .settings import Network
 _NAMES_HOLD_S = 10
 _IDLE_S = 4.0  # below the 5 s after which many servers close an idle connection
 
-permitted: ContextVar[Permission] = ContextVar("permitted")
-"""What the host of the request under way may have for addresses."""
+
+@dataclass(slots=True)
+class Dialled:
+    """The connection of the request under way: what addresses its host may have, and whether it is a kept one."""
+
+    permission: Permission
+    is_reused: bool = False
+
+
+current: ContextVar[Dialled] = ContextVar("current")
 
 
 class BlockedError(OSError):
@@ -41,7 +50,7 @@ class _Resolver(AbstractResolver):
         results = await self._system.resolve(host, port, family)
         if not results:
             raise socket.gaierror(socket.EAI_NONAME, "no address")
-        if not all(guard.permits(result["host"], permitted.get()) for result in results):
+        if not all(guard.permits(result["host"], current.get().permission) for result in results):
             raise BlockedError
         return results
 
@@ -52,7 +61,7 @@ class _Resolver(AbstractResolver):
 def _socket(address: Any) -> socket.socket:
     """A socket for an address about to be dialled: the last gate, which literal addresses pass through too."""
     family, kind, protocol, _, destination = address
-    if not guard.permits(str(destination[0]), permitted.get()):
+    if not guard.permits(str(destination[0]), current.get().permission):
         raise BlockedError
     return socket.socket(family, kind, protocol)
 
@@ -63,6 +72,7 @@ class _Connector(aiohttp.TCPConnector):
     async def _get(self, key: Any, traces: Any) -> Any:
         while (connection := await super()._get(key, traces)) is not None:
             if connection.protocol is not None and not connection.protocol.should_close:
+                current.get().is_reused = True
                 return connection
             connection.close()
         return None
@@ -82,11 +92,10 @@ def trusted(network: Network) -> ssl.SSLContext:
     return context
 
 
-def connector(context: ssl.SSLContext) -> aiohttp.TCPConnector:
-    """Makes and keeps the connections of a session."""
+def connector() -> aiohttp.TCPConnector:
+    """Makes and keeps the connections of a session; each https request names the `trusted` context."""
     return _Connector(
         limit=0,
-        ssl=context,
         resolver=_Resolver(),
         ttl_dns_cache=_NAMES_HOLD_S,
         socket_factory=_socket,

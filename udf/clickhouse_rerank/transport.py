@@ -1,22 +1,20 @@
 """The one place where bytes leave for a provider: POST a body, get a bounded reply.
 
-httpx's transport interface over aiohttp: called without httpx's client, so that redirects, cookies, netrc,
-decompression and proxies of the environment do not exist here. Whatever a library raises becomes one of our errors at
-this boundary, without its text. Where the configuration names a proxy, that is who looks up and dials public hosts; the
-host as written is checked here all the same.
+aiohttp with everything off that would act on its own: no redirects, cookies, netrc, decompression or proxies of the
+environment. Whatever it raises becomes one of our errors at this boundary, without its text. Where the configuration
+names a proxy, that is who looks up and dials public hosts; the host as written is checked here all the same.
 """
 
 import errno
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import aiohttp
-import httpx
-from httpx_aiohttp import AiohttpTransport
+from yarl import URL
 
 from . import dialling, guard
 from .endpoints import Url, parse_url
@@ -25,12 +23,10 @@ from .guard import Permission
 from .settings import Limits, Network
 
 _MAX_ERROR_BYTES = 64 << 10
+_MAX_TARGETS = 256
 
 _BEFORE_ANY_ANSWER = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL))
-
-_reused: ContextVar[list[bool]] = ContextVar("reused")
-"""Non-empty when the request under way went out on a connection kept from an earlier one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +35,16 @@ class Reply:
 
     status: int
     headers: Mapping[str, str]
+    """By name; lower case finds any."""
     body: bytes
 
 
-async def _note_reuse(*_: object) -> None:
-    _reused.get().append(True)
+class _Target(NamedTuple):
+    """A URL as it is judged, as it is asked, and what its host may have for addresses."""
+
+    parts: Url
+    url: URL
+    permission: Permission
 
 
 class Transport:
@@ -52,55 +53,60 @@ class Transport:
     def __init__(self, network: Network, limits: Limits) -> None:
         self._network = network
         self._limits = limits
-        self._http: AiohttpTransport | None = None
-        self._proxied: AiohttpTransport | None = None
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=limits.connect_s, sock_connect=limits.connect_s)
+        self._target = lru_cache(maxsize=_MAX_TARGETS)(self._target_anew)
+        self._session: aiohttp.ClientSession | None = None
+        self._context: ssl.SSLContext | None = None
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """Send one request. Errors: BLOCKED, DNS, CONNECT, TLS, PROTOCOL; the caller holds the deadline."""
-        target = parse_url(url)
-        permission = guard.permission(target, self._network)
-        proxied = bool(self._network.proxy) and permission is Permission.PUBLIC
-        dialling.permitted.set(Permission.ANY if proxied else permission)  # behind a proxy only the proxy is dialled
-        _reused.set([])
+        target = self._target(url)
         try:
-            return await self._sent(target, headers, body, proxied)
-        except (httpx.HTTPError, aiohttp.ClientError, OSError, ValueError) as error:
-            failure = _translated(error, target)
+            return await self._sent(target, headers, body)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            failure = _translated(error, target.parts)
         # Raised out here, so that no exception of a library hangs on to it: those hold the request, key included.
         raise failure
 
-    async def _sent(self, target: Url, headers: Mapping[str, str], body: bytes, proxied: bool) -> Reply:
-        connect_s = self._limits.connect_s
-        request = httpx.Request(
-            "POST",
-            str(target),
-            headers={"Accept": "application/json", "Accept-Encoding": "identity", **headers},
-            content=body,
-            extensions={"timeout": {"connect": connect_s, "pool": connect_s}},
-        )
-        try:
-            response = await self._transport(proxied).handle_async_request(request)
-        except httpx.HTTPError as error:
-            # Between two requests the server may close a kept connection just as this one leaves on it.
-            if not (_reused.get() and _caused_by(error, _BEFORE_ANY_ANSWER)):
-                raise
-            response = await self._transport(proxied).handle_async_request(request)
-        try:
-            return await self._read(response, target)
-        finally:
-            await response.aclose()
+    def _target_anew(self, url: str) -> _Target:
+        parts = parse_url(url)
+        return _Target(parts, URL(str(parts), encoded=True), guard.permission(parts, self._network))
 
-    async def _read(self, response: httpx.Response, url: Url) -> Reply:
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        refused = response.status_code >= 300
-        if headers.get("content-encoding", "identity").lower() != "identity":
+    async def _sent(self, target: _Target, headers: Mapping[str, str], body: bytes) -> Reply:
+        proxied = bool(self._network.proxy) and target.permission is Permission.PUBLIC
+        # Behind a proxy only the proxy is dialled.
+        dialled = dialling.Dialled(Permission.ANY if proxied else target.permission)
+        dialling.current.set(dialled)
+        try:
+            return await self._answered(target, headers, body, proxied=proxied)
+        except _BEFORE_ANY_ANSWER:
+            # Between two requests the server may close a kept connection just as this one leaves on it.
+            if not dialled.is_reused:
+                raise
+        return await self._answered(target, headers, body, proxied=proxied)
+
+    async def _answered(self, target: _Target, headers: Mapping[str, str], body: bytes, *, proxied: bool) -> Reply:
+        request = self._http().post(
+            target.url,
+            headers={"Accept": "application/json", "Accept-Encoding": "identity", **headers},
+            data=body,
+            allow_redirects=False,
+            timeout=self._timeout,
+            ssl=self._trusted() if target.parts.scheme == "https" else True,
+            proxy=self._network.proxy if proxied else None,
+        )
+        async with request as response:
+            return await self._read(response, target.parts)
+
+    async def _read(self, response: aiohttp.ClientResponse, url: Url) -> Reply:
+        refused = response.status >= 300
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
             if refused:
-                return Reply(response.status_code, headers, b"")
+                return Reply(response.status, response.headers, b"")
             raise ProviderFailedError("PROTOCOL", f"{url.host} compressed its answer although it was asked not to.")
         cap = _MAX_ERROR_BYTES if refused else self._limits.max_response_bytes
         body = bytearray()
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        async for piece in response.stream:
+        while piece := await response.content.readany():
             body += piece
             if len(body) > cap:
                 if refused:
@@ -109,30 +115,29 @@ class Transport:
                     "PROTOCOL", f"The answer of {url.host} exceeds {cap} bytes. Send fewer documents."
                 )
         del body[cap:]
-        return Reply(response.status_code, headers, bytes(body))
+        return Reply(response.status, response.headers, bytes(body))
 
-    def _transport(self, proxied: bool) -> AiohttpTransport:
-        if self._http is None:
-            context = dialling.trusted(self._network)
-            trace = aiohttp.TraceConfig()
-            trace.on_connection_reuseconn.append(_note_reuse)
-            session = aiohttp.ClientSession(
-                connector=dialling.connector(context),
+    def _http(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=dialling.connector(),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=False,
-                trace_configs=[trace],
             )
-            self._http = AiohttpTransport(verify=context, trust_env=False, client=session)
-            if self._network.proxy:
-                proxy = httpx.Proxy(self._network.proxy)
-                self._proxied = AiohttpTransport(verify=context, trust_env=False, client=session, proxy=proxy)
-        return self._proxied if proxied and self._proxied is not None else self._http
+            if self._network.ca_file:
+                self._trusted()  # a mistake in it is seen at once, also where no request needs it
+        return self._session
+
+    def _trusted(self) -> ssl.SSLContext:
+        if self._context is None:
+            self._context = dialling.trusted(self._network)
+        return self._context
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._http is not None:
-            await self._http.aclose()
+        if self._session is not None:
+            await self._session.close()
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
