@@ -58,13 +58,15 @@ class Cache:
         self._file = _file(caching) if caching.path else None
         self._asking: dict[int, tuple[Endpoint, bytes]] = {}
 
-    def look(self, call: Call, endpoint: Endpoint) -> Found:
-        """What is known of a call to an endpoint."""
+    def look(self, call: Call, endpoint: Endpoint, digest: bytes = b"") -> Found:
+        """What is known of a call to an endpoint; `digest` tells the row it is for from any other, if it was computed."""
         store = self._store() if endpoint.options.cache else None
         if store is None:
             return Found([], call, lambda scores: scores)
-        if store is self._memory or endpoint.is_listwise:
-            return _by_call(store, call, self._asked(endpoint), endpoint)
+        if store is self._memory:
+            return _by_call(store, call, self._asked(endpoint), digest or _texts(call, endpoint))
+        if endpoint.is_listwise:
+            return _by_call(store, call, self._asked(endpoint), _texts(call, endpoint))
         return _by_pair(store, call, self._asked(endpoint))
 
     def _store(self) -> "_Store | None":
@@ -132,11 +134,16 @@ class _Memory:
             self._bytes -= len(entry[1]) + _ENTRY_BYTES
 
 
-def _by_call(store: _Store, call: Call, asking: bytes, endpoint: Endpoint) -> Found:
-    digest = blake2b(asking, key=store.secret, digest_size=_KEY_BYTES, person=b"call")
+def _texts(call: Call, endpoint: Endpoint) -> bytes:
+    """What a call asks."""
     # A list that must not be cut is refused or not by batch_size; elsewhere that changes no score.
     size = endpoint.options.batch_size if endpoint.is_listwise else None
-    digest.update(_framed((str(call.top_n), str(size), call.query, *call.documents)))
+    return _framed((str(call.top_n), str(size), call.query, *call.documents))
+
+
+def _by_call(store: _Store, call: Call, asking: bytes, asked: bytes) -> Found:
+    digest = blake2b(asking, key=store.secret, digest_size=_KEY_BYTES, person=b"call")
+    digest.update(asked)
     key = digest.digest()
     value = store.get([key]).get(key)
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from hashlib import sha1
+from hashlib import sha256
 
 from .errors import RerankError
 from .formats import Format
@@ -92,14 +92,14 @@ class Answerer:
             size = len(raw)
             row = self._format.decode(raw)
             # Equal rows are one call: ClickHouse repeats constant arguments in every row.
-            key = sha1(raw, usedforsecurity=False).digest()
+            key = sha256(raw, usedforsecurity=False).digest()
             del raw
             if key in known:
                 ranking = await asyncio.shield(known[key])
             else:
                 answer = known[key] = asyncio.get_running_loop().create_future()
                 try:
-                    ranking = await self._reranker.rank(row)
+                    ranking = await self._reranker.rank(row, key)
                 except BaseException:
                     answer.cancel()
                     raise

@@ -7,6 +7,7 @@ carries only a key from SQL. Decided here, before any name is looked up.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from . import auth, aws, options
 from .credentials import Credential
@@ -26,7 +27,7 @@ _PLACE = re.compile(r"\{([a-z_]+)\}")
 _PATH_MODEL = re.compile(r"[A-Za-z0-9._~:@+-]+(?:/[A-Za-z0-9._~:@+-]+)*")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Endpoint:
     """A provider's record, the exact URL of its requests, the key they carry, and the call's options."""
 
@@ -48,17 +49,17 @@ class Endpoint:
     others_keys: tuple[str, ...] = field(default=(), repr=False)
     """Secrets of the other endpoints of the call."""
 
-    @property
+    @cached_property
     def wire(self) -> str:
         """Key of wires.WIRES."""
         return self.options.wire or self.provider.wire
 
-    @property
+    @cached_property
     def limits(self) -> RequestLimits:
         """What one request may hold."""
         return self.provider.limits.within(self.provider.wire_limits.get(self.wire, RequestLimits()))
 
-    @property
+    @cached_property
     def is_listwise(self) -> bool:
         """Whether scores depend on the other documents of the request."""
         return self.provider.is_listwise(self.model)

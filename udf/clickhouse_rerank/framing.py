@@ -36,7 +36,8 @@ class Framing:
                 if end < 0:
                     break
                 self._progress.clear()
-                row = bytes(buffer[at:end])
+                with memoryview(buffer) as view:
+                    row = bytes(view[at:end])
                 if not self._is_noise(row):
                     self._rows_left -= 1
                     complete.append(row)

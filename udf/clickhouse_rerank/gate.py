@@ -52,6 +52,8 @@ class Gate:
         self._budget = _BUDGET
         self._seconds: deque[list[int]] = deque()
         """[second of the clock, asked in it, accepted in it], the last 30."""
+        self._asked = self._accepted = 0
+        """Their sums."""
         self._probed_at = -_PROBE_EVERY_S
         self._probing = False
         self._paused_until = -1.0
@@ -158,6 +160,7 @@ class Gate:
         """The endpoint answered the request; if that was the look whether it is back, what was is forgotten."""
         if self._probing:
             self._seconds.clear()
+            self._asked = self._accepted = 0
             self._looked(back=True)
         self._record(1)
         self._refusals = 0
@@ -212,7 +215,7 @@ class Gate:
     def _lately(self) -> tuple[int, int]:
         """(asked, accepted) in the last 30 s."""
         self._forget()
-        return sum(second[1] for second in self._seconds), sum(second[2] for second in self._seconds)
+        return self._asked, self._accepted
 
     def _record(self, accepted: int) -> None:
         self._forget()
@@ -221,8 +224,12 @@ class Gate:
             self._seconds.append([now, 0, 0])
         self._seconds[-1][1] += 1
         self._seconds[-1][2] += accepted
+        self._asked += 1
+        self._accepted += accepted
 
     def _forget(self) -> None:
         since = self._clock() - _WINDOW_S
         while self._seconds and self._seconds[0][0] < since:
-            self._seconds.popleft()
+            _, asked, accepted = self._seconds.popleft()
+            self._asked -= asked
+            self._accepted -= accepted

@@ -27,8 +27,8 @@ class Reranker:
         self._no_cache = Cache(Caching(memory_s=0))
         self._resolve = lru_cache(maxsize=256)(self._resolve_anew)
 
-    async def rank(self, row: Row) -> Ranking:
-        """The best `top_k` documents of a row. Errors: RerankError."""
+    async def rank(self, row: Row, digest: bytes = b"") -> Ranking:
+        """The best `top_k` documents of a row; `digest` tells it from any other. Errors: RerankError."""
         now = int(time.monotonic() // _KEYS_HOLD_S)
         endpoint = self._resolve(row.provider, row.base_url, row.api_key, row.others, now)
         if not row.documents or row.top_k == 0:
@@ -44,7 +44,7 @@ class Reranker:
         if not positions:
             return plan.ranking(row, positions, [], endpoint)
         try:
-            answering, scores = await self._first_answer(row, positions, endpoint)
+            answering, scores = await self._first_answer(row, positions, endpoint, digest)
         except (ProviderFailedError, RequestRejectedError):
             if endpoint.options.on_error == "throw":
                 raise
@@ -81,7 +81,9 @@ class Reranker:
                 raise CallerError("BAD_OTHERS", f"others.timeout_s must be at most {longest:g}, the server's limit.")
         return endpoint
 
-    async def _first_answer(self, row: Row, positions: Sequence[int], endpoint: Endpoint) -> tuple[Endpoint, Scores]:
+    async def _first_answer(
+        self, row: Row, positions: Sequence[int], endpoint: Endpoint, digest: bytes
+    ) -> tuple[Endpoint, Scores]:
         """The first endpoint of the row's that answers, and what it says.
 
         Those still to be asked share what is left of the row's time, so that a silent one leaves the others theirs.
@@ -93,17 +95,20 @@ class Reranker:
             deadline = Deadline(min(left_s / left, asked.options.timeout_s or left_s))
             try:
                 call = plan.call(row, positions, asked)
-                return asked, plan.spread(row, positions, call, await self._scores(call, asked, deadline, cache))
+                scores = await self._scores(call, asked, deadline, cache, digest)
+                return asked, plan.spread(row, positions, call, scores)
             except ProviderFailedError:
                 if left == 1:
                     raise
                 left_s -= deadline.used_s()
         raise AssertionError("unreachable")
 
-    async def _scores(self, call: Call, endpoint: Endpoint, deadline: Deadline, cache: Cache) -> Scores:
+    async def _scores(
+        self, call: Call, endpoint: Endpoint, deadline: Deadline, cache: Cache, digest: bytes
+    ) -> Scores:
         if not endpoint.provider.wire:
             return await asyncio.to_thread(_local, call)
-        found = cache.look(call, endpoint)
+        found = cache.look(call, endpoint, digest)
         if found.missing is None:
             return found.scores
         return found.keep(await self._asked(found.missing, endpoint, deadline))
