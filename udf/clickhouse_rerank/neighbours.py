@@ -52,9 +52,12 @@ class Neighbours:
         now = self._clock()
         if self._file >= 0 and now - self._counted_at >= _RECOUNT_S:
             self._counted_at = now
-            self._count = 1 + sum(self._is_taken(place) for place in range(_MOST) if place != self._place)
+            # Alone is the common case, and one question; which of several locks an answer names is not defined.
+            places = range(_MOST) if self._is_taken(0, _MOST) else ()
+            self._count = 1 + sum(self._is_taken(place, 1) for place in places)
         return self._count
 
-    def _is_taken(self, place: int) -> bool:
-        asked = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, place, 1, 0)
+    def _is_taken(self, place: int, length: int) -> bool:
+        """Whether another process, for one's own locks do not count, has one on a place from `place` on."""
+        asked = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, place, length, 0)
         return bool(_LOCK.unpack(fcntl.fcntl(self._file, fcntl.F_GETLK, asked))[0] != fcntl.F_UNLCK)
