@@ -63,7 +63,7 @@ def test_one_who_gives_up_waiting_takes_no_place() -> None:
 
 
 def test_too_many_halves_once_per_round_and_success_widens() -> None:
-    """Refusals of requests sent before the last halving do not halve again; four successes give one place back."""
+    """Refusals of requests that were under way together halve once, and again only after a success; two give a place."""
     asyncio.run(_halves())
 
 
@@ -76,16 +76,16 @@ async def _halves() -> None:
     assert entry.limit == 32
     clock.now += 1
     entry.crowded(clock.now)
-    assert entry.limit == 16
-    for _ in range(3):
-        entry.accepted()
-    assert entry.limit == 16
+    assert entry.limit == 1, "one at a time looks whether it is over"
     entry.accepted()
-    assert entry.limit == 17
+    assert entry.limit == 32
+    entry.accepted()
+    assert entry.limit == 33
     for _ in range(2000):
         entry.accepted()
     assert entry.limit == 64
     for _ in range(100):
+        entry.accepted()
         clock.now += 1
         entry.crowded(clock.now)
     assert entry.limit == 1

@@ -59,11 +59,11 @@ class Cache:
         self._asking: dict[int, tuple[Endpoint, bytes]] = {}
 
     def look(self, call: Call, endpoint: Endpoint, digest: bytes = b"") -> Found:
-        """What is known of a call to an endpoint; `digest` tells the row it is for from any other, if it was computed."""
+        """What is known of a call to an endpoint; `digest`, where there is one, tells its row from any other."""
         store = self._store() if endpoint.options.cache else None
         if store is None:
             return Found([], call, lambda scores: scores)
-        if store is self._memory:
+        if store is not self._file:
             return _by_call(store, call, self._asked(endpoint), digest or _texts(call, endpoint))
         if endpoint.is_listwise:
             return _by_call(store, call, self._asked(endpoint), _texts(call, endpoint))

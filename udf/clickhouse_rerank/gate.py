@@ -7,6 +7,7 @@ back; the others of its time wait for what that one finds.
 """
 
 import asyncio
+import math
 import random
 import time
 from collections import deque
@@ -16,13 +17,12 @@ from contextlib import asynccontextmanager
 from .errors import ProviderFailedError
 from .neighbours import Neighbours
 
-_GROWTH = 1 / 4  # a success widens the gate by this much: a stray refusal in a hundred leaves it at about 50 of 64
+_GROWTH = 1 / 2  # a success widens the gate by this much: a stray refusal in a hundred is made good before the next
 _BUDGET = 100.0
 _RETRY_COST = 5.0
 _WINDOW_S = 30.0
 _MANY = 50
 _NEARLY_ALL = 0.9
-_SOME = 20
 _FLOWING_S = 150.0
 _FIRST_GUESS_S = 0.1
 _LONGEST_GUESS_S = 1.0
@@ -48,7 +48,7 @@ class Gate:
         self._chance = chance
         self._in_flight = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._halved_at = -1.0
+        self._crowded_at = -math.inf
         self._budget = _BUDGET
         self._seconds: deque[list[int]] = deque()
         """[second of the clock, asked in it, accepted in it], the last 30."""
@@ -70,6 +70,8 @@ class Gate:
     @property
     def limit(self) -> int:
         """Requests in flight that are let in at present: what the endpoint bears, and this process's share of all."""
+        if self._refusals > 1:
+            return 1  # until one is answered, the others would only be refused again
         return max(1, min(int(self._limit), int(self._most) // self._neighbours.count()))
 
     @asynccontextmanager
@@ -164,8 +166,7 @@ class Gate:
             self._looked(back=True)
         self._record(1)
         self._refusals = 0
-        if self._lately()[1] >= _SOME:
-            self._flowed_at = self._clock()
+        self._flowed_at = self._clock()
         self._budget = min(_BUDGET, self._budget + 1)
         self._limit = min(self._most, self._limit + _GROWTH)
         self._admit()
@@ -185,25 +186,32 @@ class Gate:
     def crowded(self, asked_at: float, wait_s: float | None = None) -> None:
         """The endpoint said "too many requests", and perhaps for how long, to one sent at `asked_at` of the clock.
 
-        Those that were already under way when the gate was last halved do not halve it again. Nobody is let in until
-        the wait is over; where the endpoint names none, that is a tenth of a second, doubled up to one.
+        The gate is halved, by the first of those that were under way together, and once until one is accepted. Nobody
+        is let in until the wait is over; where the endpoint names none, that is a tenth of a second, doubled up to one.
         """
         self._looked(back=False)
         now = self._clock()
-        if asked_at > self._halved_at:
-            self._halved_at = now
-            self._limit = max(1.0, self._limit / 2)
+        if asked_at > self._crowded_at:
+            if self._flowed_at >= self._crowded_at:  # else nothing says that fewer at a time would do
+                self._limit = max(1.0, self._limit / 2)
+            self._crowded_at = now
             self._refusals += 1
         if wait_s is None:
             wait_s = min(_LONGEST_GUESS_S, _FIRST_GUESS_S * 2.0 ** (self._refusals - 1))
         until = now + min(wait_s, _LONGEST_PAUSE_S)
         if until > self._paused_until:
             self._paused_until = until
-            asyncio.get_running_loop().call_later(until - now, self._admit)
+            asyncio.get_running_loop().call_later(until - now, self._resume, until)
+
+    def _resume(self, until: float) -> None:
+        """The pause that lasts until then is over; timers may be early by a tick, so that the clock is not asked."""
+        if self._paused_until == until:
+            self._paused_until = -1.0
+            self._admit()
 
     def is_flowing(self) -> bool:
-        """Whether "too many requests" means "later", as the endpoint did answer a number of them not long ago."""
-        return self._clock() - self._flowed_at < _FLOWING_S
+        """Whether "too many requests" means "later": the endpoint answered one not long ago, or others may yet be."""
+        return self._in_flight > 1 or self._clock() - self._flowed_at < _FLOWING_S
 
     def _looked(self, *, back: bool) -> None:
         self._probing = False

@@ -48,7 +48,7 @@ def call(row: Row, positions: Sequence[int], endpoint: Endpoint) -> Call:
 
 
 def _distinct(documents: list[str]) -> list[str]:
-    """Each document once, where it is first; lists whose documents all end differently are quickly seen to be distinct."""
+    """Each document once, where it is first; that all end differently is quicker to see than that none are equal."""
     if len({document[-_ENDING:] for document in documents}) == len(documents):
         return documents
     return list(dict.fromkeys(documents))

@@ -103,9 +103,7 @@ class Reranker:
                 left_s -= deadline.used_s()
         raise AssertionError("unreachable")
 
-    async def _scores(
-        self, call: Call, endpoint: Endpoint, deadline: Deadline, cache: Cache, digest: bytes
-    ) -> Scores:
+    async def _scores(self, call: Call, endpoint: Endpoint, deadline: Deadline, cache: Cache, digest: bytes) -> Scores:
         if not endpoint.provider.wire:
             return await asyncio.to_thread(_local, call)
         found = cache.look(call, endpoint, digest)
