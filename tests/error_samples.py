@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import socket
 import tempfile
@@ -153,5 +152,5 @@ def _fate(error: RerankError) -> str:
 
 
 if __name__ == "__main__":
-    for code, (text, fate) in asyncio.run(asyncio.to_thread(samples)).items():
+    for code, (text, fate) in samples().items():
         print(code, "|", text, "|", fate)
