@@ -62,7 +62,7 @@ lock:
 	  --group dev pyproject.toml -o requirements/dev.txt
 
 dist: $(VENV)/.ready
-	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	$(BIN)/hatchling build -d dist
 
 clean:
 	rm -rf $(VENV) .venv-audit .venv-bench dist build .pytest_cache .mypy_cache .ruff_cache

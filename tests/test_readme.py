@@ -1,32 +1,28 @@
-"""The README says what the code does: its tables are generated, its SQL and TOML run.
+"""The pages say what the code does: their tables and samples are generated.
 
-`python tests/test_readme.py` writes the generated tables anew.
+`python tests/test_readme.py` writes what is generated anew; tests/test_docs.py runs what the pages say.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from clickhouse_rerank import catalogue
 from clickhouse_rerank.errors import CODES
-from clickhouse_rerank.providers import PROVIDERS, Option
-from clickhouse_rerank.providers.common import NAMED
-from clickhouse_rerank.settings import parse
-from conftest import Sql
+from clickhouse_rerank.keys import Key
+from clickhouse_rerank.providers import PROVIDERS
+from clickhouse_rerank.settings import reference
+from error_samples import samples
+from pages import ROOT, anchors
+from provider_sections import SECTIONS, own_keys
 from url_cases import CASES
 
-README = Path(__file__).parents[1] / "README.md"
-
-
-def errors() -> str:
-    """The table of codes."""
-    rows = "".join(f"| `{code}` | {meaning.meaning} | {meaning.remedy} |\n" for code, meaning in CODES.items())
-    return "| code | meaning | what helps |\n|---|---|---|\n" + rows
+DOCS = ROOT / "docs"
 
 
 def urls() -> str:
@@ -37,83 +33,110 @@ def urls() -> str:
 
 def options() -> str:
     """The keys of `others` that only some providers take."""
-    common = {*NAMED, "on_error", "fallback"}
-    table = "| provider | keys |\n|---|---|\n"
-    for record in PROVIDERS.values():
-        known = dict(record.options)
-        for _, variant in record.variants:
-            known |= variant.options
-        words = [f"`{key}` ({described(option)})" for key, option in known.items() if key not in common]
-        table += f"| `{record.name}` | {', '.join(words)} |\n" if words else ""
-    return table
+    words = {record.name: own_keys(record) for record in PROVIDERS.values()}
+    rows = "".join(f"| `{name}` | {text} |\n" for name, text in words.items() if text)
+    return "| provider | keys |\n|---|---|\n" + rows
 
 
-def described(option: Option) -> str:
-    """Type, choices and bounds of a key, in a few words."""
-    if option.choices:
-        return " or ".join(f"`{choice}`" for choice in option.choices)
-    low, high = (f"{bound:g}" if bound is not None else "" for bound in (option.low, option.high))
-    bounds = f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}" if high else ""
-    return f"{option.type}, {bounds}" if bounds else option.type
+def catalogued() -> str:
+    """The table of providers, each with a link to its section."""
+    return re.sub(
+        r"^\| `(\w+)` \|", lambda name: f"| [`{name[1]}`](#{name[1].lower()}) |", catalogue.markdown(), flags=re.M
+    )
 
 
-BLOCKS: dict[str, Callable[[], str]] = {
-    "providers": catalogue.markdown,
-    "urls": urls,
-    "options": options,
-    "errors": errors,
+def codes() -> str:
+    """The codes at a glance."""
+    rows = "".join(f"| [`{code}`](#{code.lower()}) | {known.meaning} |\n" for code, known in CODES.items())
+    return "| code | meaning |\n|---|---|\n" + rows
+
+
+@cache
+def explained() -> str:
+    """A section for each code, with a sentence that was provoked a moment ago."""
+    made = samples()
+    return "\n".join(
+        f"### {code}\n\n{known.meaning}\n\n```\n{made[code][0]}\n```\n\n"
+        f"- Cause: {known.cause}\n- Fix: {known.remedy}\n- {made[code][1]}\n"
+        for code, known in CODES.items()
+    )
+
+
+def configuration() -> str:
+    """Every table and key of the configuration."""
+    text, tables = "", dict.fromkeys(table for table, _, _ in reference())
+    for table in tables:
+        rows = "".join(
+            f"| `{name}` | {_TYPES[key.type]} | {_default(key)} | {key.unit} | {key.meaning}. |\n"
+            for place, name, key in reference()
+            if place == table
+        )
+        text += f"### [{table}]\n\n| key | type | default | unit | meaning |\n|---|---|---|---|---|\n{rows}\n"
+    return text.rstrip("\n") + "\n"
+
+
+_TYPES: Mapping[type, str] = {
+    str: "string", bool: "boolean", int: "integer", float: "number", dict: "table", tuple: "list of strings",
+}  # fmt: skip
+
+
+def _default(key: Key) -> str:
+    """As TOML has it; nothing where absence is the default."""
+    if key.default is None or key.default == "":
+        return "none"
+    if isinstance(key.default, bool):
+        return f"`{str(key.default).lower()}`"
+    if isinstance(key.default, tuple):
+        return "`[]`"
+    assert isinstance(key.default, int | float)
+    return f"`{key.default:g}`" if key.default < 100_000 else f"`{int(key.default)}`"
+
+
+BLOCKS: Mapping[Path, Mapping[str, Callable[[], str]]] = {
+    DOCS / "providers.md": {
+        "providers": catalogued,
+        **{name: (lambda name=name: SECTIONS[name]) for name in SECTIONS},  # type: ignore[misc]
+    },
+    DOCS / "function.md": {"urls": urls, "options": options},
+    DOCS / "errors.md": {"codes": codes, "errors": explained},
+    DOCS / "configuration.md": {"configuration": configuration},
 }
+"""Page -> the parts between comments of that name."""
 
 
-def with_blocks(text: str) -> str:
-    """The README's text with every generated table as it should be."""
-    for name, render in BLOCKS.items():
+def with_blocks(page: Path) -> str:
+    """A page's text with everything generated as it should be."""
+    text = page.read_text("utf-8")
+    for name, render in BLOCKS[page].items():
         block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        text, found = block.subn(rf"\g<1>{_escaped(render())}\g<2>", text)
-        assert found == 1, f"README has {found} blocks {name}"
+        text, found = block.subn(lambda match, render=render: f"{match[1]}{render()}{match[2]}", text)  # type: ignore[misc]
+        assert found == 1, f"{page.name} has {found} blocks {name}"
     return text
 
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\")
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in BLOCKS])
+def test_what_is_generated_is_current(page: Path) -> None:
+    """Each table, query and sample is what the code would write today."""
+    assert with_blocks(page) == page.read_text("utf-8"), "run: PYTHONPATH=tests python tests/test_readme.py"
 
 
-def fenced(language: str) -> list[str]:
-    """The README's code blocks in a language."""
-    return re.findall(rf"```{language}\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+def test_a_sample_of_every_code_was_provoked() -> None:
+    """Each sentence begins with its code and says what to change, without the key that was used."""
+    made = samples()
+    assert set(made) == set(CODES)
+    for code, (text, _) in made.items():
+        assert text.startswith(f"Rerank: {code}: ") and text.endswith("."), text
 
 
-def test_generated_tables_are_current() -> None:
-    """Each table is what the code would write today."""
-    text = README.read_text("utf-8")
-    assert with_blocks(text) == text, "run: python tests/test_readme.py"
-
-
-def test_the_first_query_gives_the_output_shown(sql: Sql) -> None:
-    """A reader who pastes the first query sees the result that stands under it."""
-    shown = re.findall(r"│ +(\d+) │ (.*?) +│ +([\d.]+) │", README.read_text("utf-8"))
-    assert [(str(i), text, f"{score:.6f}") for i, text, score in sql.rows(fenced("sql")[0])] == [
-        (i, text, f"{float(score):.6f}") for i, text, score in shown
-    ]
-
-
-@pytest.mark.parametrize("statement", [s for block in fenced("sql") for s in block.split(";\n") if "'BM25'" in s])
-def test_keyless_statements_run(sql: Sql, statement: str) -> None:
-    """Every statement that needs no key gives rows."""
-    assert sql.rows(statement.strip().rstrip(";"))
-
-
-def test_the_configuration_shown_is_one(tmp_path: Path) -> None:
-    """The TOML example is accepted as it stands, but for the paths of its secrets."""
-    secret = tmp_path / "key"
-    secret.write_text("key")
-    secret.chmod(0o600)
-    (example,) = fenced("toml")
-    document = tomllib.loads(re.sub(r'"/run/secrets/\w+"', f'"{secret}"', example))
-    settings = parse(document, {}, where="config.toml")
-    assert sorted(settings.credentials) == ["aws", "local", "prod", "role"]
-    assert settings.default_credential("cohere") is settings.credentials["prod"]
+def test_every_provider_has_a_section_with_notes() -> None:
+    """A heading, the generated part, and words of a person who knows it."""
+    text = (DOCS / "providers.md").read_text("utf-8")
+    for name in SECTIONS:
+        assert name.lower() in anchors(text)
+        _, _, notes = text.partition(f"<!-- /{name} -->\n")
+        assert notes.partition("\n#")[0].strip(), f"{name} has no notes"
 
 
 if __name__ == "__main__":
-    README.write_text(with_blocks(README.read_text("utf-8")), "utf-8")
+    for file in BLOCKS:
+        file.write_text(with_blocks(file), "utf-8")

@@ -12,14 +12,26 @@ from pathlib import Path
 from types import MappingProxyType
 
 from .errors import CallerError
+from .keys import Key
 from .model import Secret
 from .providers import PROVIDERS
 
-_TYPES: Mapping[str, type] = {
-    "provider": str, "api_key": str, "api_key_file": str, "api_key_env": str, "aws_identity": str,
-    "base_url": str, "default": bool, "model": str, "others": dict,
-    "requests_per_minute": int, "documents_per_minute": int,
-}  # fmt: skip
+KEYS: Mapping[str, Key] = {
+    "provider": Key(str, "The provider whose key this is"),
+    "api_key": Key(str, "The key itself; then nobody but the server's user and root may read this file"),
+    "api_key_file": Key(str, "A file with the key, which may change while the server runs"),
+    "api_key_env": Key(str, "A variable of the server's environment with the key, read when a worker starts"),
+    "aws_identity": Key(
+        str, 'In place of a key, "server": requests are signed as the server\'s own AWS role, profile or variables'
+    ),
+    "base_url": Key(str, "The only place that the key is sent to; without it, the provider's default URL"),
+    "default": Key(bool, "Whether an empty api_key in SQL, and so the wrapper, means this one", default=False),
+    "model": Key(str, "The model where SQL names none"),
+    "others": Key(dict, "What holds of others where SQL says nothing else; regions, projects and the like only here"),
+    "requests_per_minute": Key(int, "Requests that all processes of the server may send with it", "a minute"),
+    "documents_per_minute": Key(int, "Documents that all processes of the server may send with it", "a minute"),
+}
+"""The keys of a [credentials.NAME] table."""
 _TYPE_NAMES = {str: "a string", bool: "true or false", dict: "a table", int: "a positive integer"}
 _GRACE_S = 60.0
 
@@ -102,10 +114,10 @@ def wrong(where: str, what: str) -> CallerError:
 def parse(name: str, table: Mapping[str, object], environment: Mapping[str, str], where: str) -> Credential:
     """The table of one credential -> Credential; `where` names it in errors."""
     for key, value in table.items():
-        if key not in _TYPES:
-            raise wrong(where, f"has the unknown key {key}. Known: {', '.join(_TYPES)}.")
-        if type(value) is not _TYPES[key] or (type(value) is int and value < 1):
-            raise wrong(where, f"{key} must be {_TYPE_NAMES[_TYPES[key]]}.")
+        if key not in KEYS:
+            raise wrong(where, f"has the unknown key {key}. Known: {', '.join(KEYS)}.")
+        if type(value) is not KEYS[key].type or (type(value) is int and value < 1):
+            raise wrong(where, f"{key} must be {_TYPE_NAMES[KEYS[key].type]}.")
     texts = {key: value for key, value in table.items() if isinstance(value, str)}
     numbers = {key: value for key, value in table.items() if type(value) is int}
     provider = texts.get("provider", "").lower()

@@ -7,27 +7,37 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
 from . import credentials, storage
 from .credentials import Credential, wrong
 from .errors import CallerError
+from .keys import Key, declared, keys
 from .model import Secret
 from .providers import PROVIDERS
 from .storage import Caching, Logging
 from .urls import parse_url
 
-__all__ = ["CONFIG_VARIABLE", "DEFAULT_CONFIG", "Credential", "Limits", "Network", "Settings", "load", "parse"]
+__all__ = [
+    "CONFIG_VARIABLE",
+    "DEFAULT_CONFIG",
+    "Credential",
+    "Limits",
+    "Network",
+    "Settings",
+    "load",
+    "parse",
+    "reference",
+]
 
 _NAME, _IPV6 = r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", r"[0-9a-f:.]*:[0-9a-f:.]*"
 _HOSTS = {
     "allow_hosts": (re.compile(rf"\.?{_NAME}|{_IPV6}"), "a host name or a .suffix"),
     "allow_private": (re.compile(rf"(?:{_NAME}|\[{_IPV6}\])(?::[0-9]{{1,5}})?|{_IPV6}"), "a host or host:port"),
 }
-_NETWORK = (*_HOSTS, "proxy", "ca_file")
 
 CONFIG_VARIABLE = "CLICKHOUSE_RERANK_CONFIG"
 DEFAULT_CONFIG = "/etc/clickhouse-rerank/config.toml"
@@ -37,14 +47,14 @@ DEFAULT_CONFIG = "/etc/clickhouse-rerank/config.toml"
 class Network:
     """Where the worker may connect."""
 
-    allow_hosts: tuple[str, ...] = ()
-    """Exact names or ".suffix"; empty: any public https host."""
-    allow_private: tuple[str, ...] = ()
-    """Hosts, or host:port, that may be private, loopback or plain http."""
-    proxy: str = ""
-    """The URL of the HTTP proxy that leads to every host not in allow_private; "" for none."""
-    ca_file: str = ""
-    """A file of certificates that are trusted beside the public ones."""
+    allow_hosts: tuple[str, ...] = declared(
+        (), "The only hosts that may be reached, as exact names or .suffix; empty: any public host, by https"
+    )
+    allow_private: tuple[str, ...] = declared(
+        (), "Hosts, or host:port, that may be private, loopback or plain http, whatever allow_hosts says"
+    )
+    proxy: str = declared("", "The HTTP proxy, http://host:port, that leads to every host not in allow_private")
+    ca_file: str = declared("", "A file of certificates in PEM that are trusted beside the public ones")
     allow_loopback: bool = False
     """Set for the embedded engine, whose caller is the machine's own user."""
 
@@ -53,24 +63,19 @@ class Network:
 class Limits:
     """Bounds of one worker process."""
 
-    row_deadline_s: float = 30.0
-    """Longest time from a row's turn to its answer; at most 3600."""
-    rate_limit_wait_s: float = 75.0
-    """Longest time that a row waits in line because its provider, which answers others, said "too many requests"."""
-    connect_s: float = 5.0
-    """Longest time to connect, TLS included."""
-    max_in_flight: int = 64
-    """Rows that wait for one provider endpoint at a time."""
-    max_documents: int = 10_000
-    """Documents of one call."""
-    max_rows: int = 1_000_000
-    """Rows of one chunk, which is a block of the engine's."""
-    max_request_bytes: int = 32 << 20
-    """Largest request body that is sent."""
-    max_response_bytes: int = 8 << 20
-    """Largest response body that is read."""
-    counters: str = ""
-    """The folder where the pool's processes count together; "" for one of this user's in the temporary folder."""
+    row_deadline_s: float = declared(30.0, "Longest time from a row's turn to its answer; at most 3600", "seconds")
+    rate_limit_wait_s: float = declared(
+        75.0, "Longest time that a row waits in line while its provider answers others, but is at its limit", "seconds"
+    )
+    connect_s: float = declared(5.0, "Longest time to connect, TLS included", "seconds")
+    max_in_flight: int = declared(64, "Rows of a process that wait for one endpoint at a time", "rows")
+    max_documents: int = declared(10_000, "Documents of one call", "documents")
+    max_rows: int = declared(1_000_000, "Rows of one block of the engine's", "rows")
+    max_request_bytes: int = declared(32 << 20, "Largest request body that is sent", "bytes")
+    max_response_bytes: int = declared(8 << 20, "Largest response body that is read", "bytes")
+    counters: str = declared(
+        "", "The folder where processes count per minute; without it, one of this user's in the temporary folder"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,17 @@ class Settings:
         """The credential that '' means for a provider (its name in lower case)."""
         mine = (c for c in self.credentials.values() if c.default and c.provider == provider)
         return next(mine, None)
+
+
+_TABLES: Mapping[str, type] = {"network": Network, "limits": Limits, "cache": Caching, "log": Logging}
+
+
+def reference() -> Iterator[tuple[str, str, Key]]:
+    """(table, key, what it is) of everything that the file may say, in the order to write it in."""
+    tables = {"credentials.NAME": credentials.KEYS} | {name: keys(record) for name, record in _TABLES.items()}
+    for table, known in tables.items():
+        for name, declaration in known.items():
+            yield table, name, declaration
 
 
 def load(environment: Mapping[str, str], *, embedded: bool = False) -> Settings:
@@ -133,7 +149,7 @@ def _holds_keys(document: Mapping[str, object]) -> bool:
 
 def parse(document: Mapping[str, object], environment: Mapping[str, str], *, where: str) -> Settings:
     """A parsed TOML document -> Settings; `where` is named in errors."""
-    known = ("credentials", "network", "limits", "cache", "log")
+    known = ("credentials", *_TABLES)
     for section in document:
         if section not in known:
             raise wrong(where, f"has the unknown section [{section}]. Known: {', '.join(known)}.")
@@ -161,9 +177,10 @@ def _table(value: object, where: str) -> Mapping[str, object]:
 def _network(table: Mapping[str, object], where: str) -> Network:
     lists: dict[str, tuple[str, ...]] = {}
     texts: dict[str, str] = {}
+    known = keys(Network)
     for key, value in table.items():
-        if key not in _NETWORK:
-            raise wrong(where, f"has the unknown key {key}. Known: {', '.join(_NETWORK)}.")
+        if key not in known:
+            raise wrong(where, f"has the unknown key {key}. Known: {', '.join(known)}.")
         if key in _HOSTS:
             lists[key] = _hosts(key, value, where)
         elif isinstance(value, str):
@@ -194,7 +211,7 @@ def _hosts(key: str, value: object, where: str) -> tuple[str, ...]:
 
 
 def _limits(table: Mapping[str, object], where: str) -> Limits:
-    types = {f.name: type(f.default) for f in fields(Limits)}
+    types = {name: known.type for name, known in keys(Limits).items()}
     for key, value in table.items():
         if key not in types:
             raise wrong(where, f"has the unknown key {key}. Known: {', '.join(types)}.")

@@ -8,28 +8,24 @@ from pathlib import Path
 from typing import TypeVar
 
 from .credentials import wrong
+from .keys import declared
 
 
 @dataclass(frozen=True, slots=True)
 class Caching:
     """For how long scores are kept, and where."""
 
-    memory_s: float = 10.0
-    """Seconds for which a process remembers its calls; 0: it does not."""
-    path: str = ""
-    """The file that all processes keep scores in, in place of their memories; "" for none."""
-    ttl_s: float = 86_400.0
-    """Seconds for which scores in the file hold."""
-    max_bytes: int = 256 << 20
-    """Size of the file at which the oldest scores leave it."""
+    memory_s: float = declared(10.0, "For how long a process remembers its calls; 0: it does not", "seconds")
+    path: str = declared("", "The file that all processes of the server keep scores in, in place of their memories")
+    ttl_s: float = declared(86_400.0, "For how long scores in the file hold", "seconds")
+    max_bytes: int = declared(256 << 20, "Size of the file at which the oldest scores leave it", "bytes")
 
 
 @dataclass(frozen=True, slots=True)
 class Logging:
     """Where the worker says what concerns the operator and no query."""
 
-    path: str = ""
-    """A file that lines are appended to; "" for none."""
+    path: str = declared("", "A file that lines are appended to")
 
 
 _Table = TypeVar("_Table", Caching, Logging)
