@@ -39,7 +39,7 @@ LAYERS: tuple[set[str], ...] = (
     {"exchange"},
     {"rerank"},
     {"chunk"},
-    {"worker", "embedded", "check"},
+    {"worker", "embedded", "check", "bundle"},
     {"demo"},
     {"cli"},
 )

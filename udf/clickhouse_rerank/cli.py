@@ -37,6 +37,11 @@ def _parser() -> argparse.ArgumentParser:
     put.add_argument("--format", choices=FORMATS, default="JSONEachRow", help="what server and worker speak")
     put.add_argument("--dry-run", action="store_true", help="print the files instead of writing them")
 
+    pack = commands.add_parser("bundle", help="write the ZIP that ClickHouse Cloud takes, and what its console asks")
+    pack.add_argument("--output", type=Path, default=Path("rerank.zip"), metavar="FILE", help="default rerank.zip")
+    pack.add_argument("--format", choices=FORMATS, default="RowBinary", help="what service and worker speak")
+    pack.add_argument("--config", type=Path, metavar="FILE", help="a configuration to put inside, keys included")
+
     functions = commands.add_parser("functions", help="print the SQL of the wrappers, one per provider")
     functions.add_argument("--on-cluster", default="", metavar="NAME", help="create them on every node of a cluster")
     functions.add_argument("--replace", action="store_true", help="CREATE OR REPLACE instead of IF NOT EXISTS")
@@ -87,6 +92,8 @@ def _run(arguments: argparse.Namespace) -> int:
             return _install(arguments)
         case "check":
             return _check(arguments)
+        case "bundle":
+            return _bundle(arguments)
         case _:
             print(_text(arguments), end="")
             return 0
@@ -132,6 +139,24 @@ def _install(arguments: argparse.Namespace) -> int:
         print("\nRun next, in SQL:\n\n    SYSTEM RELOAD FUNCTIONS;")
         print("    SELECT Rerank('red apple', ['green pear', 'red apple'], 1, 'BM25', '', '', '');")
         print("\nThe wrappers: clickhouse-rerank functions | clickhouse-client --multiquery")
+    return 0
+
+
+def _bundle(arguments: argparse.Namespace) -> int:
+    from . import bundle
+
+    configuration, notes = bundle.configuration(arguments.config) if arguments.config else (None, [])
+    data = bundle.archive(arguments.format, configuration)
+    bundle.write(arguments.output, data, private=configuration is not None)
+    print(f"wrote {arguments.output} ({len(data):,} bytes)")
+    for note in notes:
+        print(f"note: {note}")
+    print('\nIn the console, "User-defined functions", "Set up a UDF", upload it and enter:\n')
+    for field, value in bundle.values(arguments.format):
+        print(f"    {field:<28}{value}")
+    print("\nRun next, in SQL:\n")
+    print("    SELECT Rerank('red apple', ['green pear', 'red apple'], 1, 'BM25', '', '', '');")
+    print("\nThe wrappers, to paste into the SQL console: clickhouse-rerank functions")
     return 0
 
 
