@@ -2,11 +2,12 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import __version__, catalogue, install, masking, wrappers
+from . import __version__, catalogue, install, masking, progress, wrappers
 from .errors import RerankError
 from .formats import FORMATS
 
@@ -74,6 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read has enough; the interpreter's own flush at exit must not complain again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except KeyboardInterrupt:
+        return 130
     except (RerankError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -118,7 +121,16 @@ def _sql(query: str, path: str, format_name: str) -> int:
         format_name = "PrettyCompact" if sys.stdout.isatty() else "TabSeparated"
     try:
         with Engine(path) as engine:
-            result = engine.query(text, format_name)
+            work = progress.started(lambda: engine.query(text, format_name))
+            try:
+                if sys.stderr.isatty():
+                    progress.show(work, engine.progress, sys.stderr)
+                result = work.result()
+            except KeyboardInterrupt:
+                engine.abandon()
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+                os.kill(os.getpid(), signal.SIGINT)  # the query would not end, and who started this sees why it did
+                raise
     except QueryError as error:
         print(error, file=sys.stderr)
         return 1

@@ -15,10 +15,14 @@ import stat
 import sys
 import termios
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from . import seclusion
 from .errors import CallerError, ProtocolError, RerankError
+
+if TYPE_CHECKING:
+    from .settings import Settings
 
 _USAGE = (
     "clickhouse-rerank worker [--format JSONEachRow|TabSeparated|RowBinary] [--read-timeout-ms N] [--embedded] "
@@ -109,19 +113,9 @@ async def _ready(fd: int, watch: Callable[..., object], unwatch: Callable[[int],
         unwatch(fd)
 
 
-async def _raised(error: RerankError) -> NoReturn:
-    """Report an error by ending the process: what is on stderr then is the query's, whatever the registration says."""
-    raise error
-
-
-async def _serve(streams: _Streams, arguments: "_Arguments") -> int:
-    """Answer chunks until the input ends; the exit code."""
-    from .chunk import Answerer, Chunk
-    from .formats import FORMATS
-    from .framing import Framing
-    from .rerank import Reranker
+def _settings(arguments: "_Arguments") -> "Settings":
+    """The configuration, after which the variables are gone. Errors: CONFIG."""
     from .settings import load
-    from .storage import log
 
     settings = load(os.environ, embedded=arguments.embedded, bundled=arguments.bundled)
     seclusion.forget(os.environ, keep_aws=any(credential.ambient for credential in settings.credentials.values()))
@@ -133,6 +127,24 @@ async def _serve(streams: _Streams, arguments: "_Arguments") -> int:
             f"command_read_timeout, {arguments.read_timeout_ms} ms. Raise that in rerank_function.xml and name it in "
             "the command by --read-timeout-ms.",
         )
+    return settings
+
+
+async def _raised(error: RerankError) -> NoReturn:
+    """Report an error by ending the process: what is on stderr then is the query's, whatever the registration says."""
+    raise error
+
+
+async def _serve(streams: _Streams, arguments: "_Arguments") -> int:
+    """Answer chunks until the input ends; the exit code."""
+    from .chunk import Answerer, Chunk
+    from .formats import FORMATS
+    from .framing import Framing
+    from .progress import tell
+    from .rerank import Reranker
+    from .storage import log
+
+    settings = _settings(arguments)
     log(settings.log)
     fmt = FORMATS[arguments.format_name]
     framing = Framing(fmt)
@@ -164,6 +176,8 @@ async def _serve(streams: _Streams, arguments: "_Arguments") -> int:
             if chunks.empty():
                 reranker.settle()
 
+    if arguments.progress:
+        tell(reranker.counts, Path(arguments.progress))
     reading = asyncio.create_task(read_chunks())
     answering = asyncio.create_task(answer_chunks())
     await asyncio.wait((reading, answering), return_when=asyncio.FIRST_COMPLETED)
