@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -110,6 +111,26 @@ def test_the_zip_holds_regular_files_only_and_all_of_the_package() -> None:
         mode = 0o100755 if entry.filename == "main.py" else 0o100644
         assert (entry.external_attr >> 16, entry.create_system) == (mode, 3), entry.filename
         assert (entry.date_time, entry.compress_type) == ((1980, 1, 1, 0, 0, 0), zipfile.ZIP_STORED)
+
+
+ARCHIVE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from clickhouse_rerank import bundle
+sys.stdout.buffer.write(bundle.archive("RowBinary"))
+"""
+
+
+def test_an_installed_package_makes_the_same_bytes(tmp_path: Path) -> None:
+    """In a wheel the files of udf/ lie within the package; they are no modules."""
+    ignore = shutil.ignore_patterns("__pycache__")
+    shipped = Path(shutil.copytree(PACKAGE, tmp_path / PACKAGE.name, ignore=ignore)) / "share"
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["wheel"]
+    shipped.mkdir()
+    for source, place in wheel["force-include"].items():
+        shutil.copy(ROOT / source, tmp_path / place)
+    done = subprocess.run([sys.executable, "-I", "-c", ARCHIVE, tmp_path], capture_output=True, check=True, timeout=60)
+    assert done.stdout == bundle.archive("RowBinary")
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def archive(format_name: str, configuration: bytes | None = None) -> bytes:
 def _modules(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
     for entry in folder.iterdir():
         name = f"{prefix}/{entry.name}"
-        if entry.is_dir():
+        if entry.is_dir() and (entry / "__init__.py").is_file():
             yield from _modules(entry, name)
         elif name.endswith(".py"):
             yield name, entry.read_bytes()
