@@ -24,7 +24,7 @@ HEAVY = {"boto3", "botocore", "chdb", "numpy"}
 
 # Each imports from the layers above it only; a folder is one module.
 LAYERS: tuple[set[str], ...] = (
-    {"errors", "keys", "model", "install", "neighbours", "seclusion", "__init__"},
+    {"errors", "keys", "model", "install", "neighbours", "progress", "seclusion", "__init__"},
     {"formats", "wires", "local", "auth", "retry", "gate", "window", "wording"},
     {"providers", "framing"},
     {"options", "urls", "wrappers", "catalogue", "credentials", "masking"},
@@ -39,7 +39,7 @@ LAYERS: tuple[set[str], ...] = (
     {"exchange"},
     {"rerank"},
     {"chunk"},
-    {"worker", "embedded", "check"},
+    {"worker", "embedded", "check", "bundle"},
     {"demo"},
     {"cli"},
 )

@@ -108,11 +108,14 @@ class Answerer:
             return self._format.encode(row.documents, ranking)
 
         window = Window(aiter(chunk), work, self._ahead)
+        counts = self._reranker.counts
+        counts.of += chunk.rows
         try:
             self._reranker.check_rows(chunk.rows)
             async for answers in window:
                 await self._write(b"".join(answers))
                 written += len(answers)
+                counts.rows += len(answers)
         except RerankError as error:
             await window.cancel()
             await chunk.drained()

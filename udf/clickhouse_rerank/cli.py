@@ -2,11 +2,12 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import __version__, catalogue, install, masking, wrappers
+from . import __version__, catalogue, install, masking, progress, wrappers
 from .errors import RerankError
 from .formats import FORMATS
 
@@ -36,6 +37,11 @@ def _parser() -> argparse.ArgumentParser:
     put.add_argument("--config-dir", type=Path, default=_CONFIG_DIR, help=f"default {_CONFIG_DIR}")
     put.add_argument("--format", choices=FORMATS, default="JSONEachRow", help="what server and worker speak")
     put.add_argument("--dry-run", action="store_true", help="print the files instead of writing them")
+
+    pack = commands.add_parser("bundle", help="write the ZIP that ClickHouse Cloud takes, and what its console asks")
+    pack.add_argument("--output", type=Path, default=Path("rerank.zip"), metavar="FILE", help="default rerank.zip")
+    pack.add_argument("--format", choices=FORMATS, default="RowBinary", help="what service and worker speak")
+    pack.add_argument("--config", type=Path, metavar="FILE", help="a configuration to put inside, keys included")
 
     functions = commands.add_parser("functions", help="print the SQL of the wrappers, one per provider")
     functions.add_argument("--on-cluster", default="", metavar="NAME", help="create them on every node of a cluster")
@@ -69,6 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read has enough; the interpreter's own flush at exit must not complain again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except KeyboardInterrupt:
+        return 130
     except (RerankError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -87,6 +95,8 @@ def _run(arguments: argparse.Namespace) -> int:
             return _install(arguments)
         case "check":
             return _check(arguments)
+        case "bundle":
+            return _bundle(arguments)
         case _:
             print(_text(arguments), end="")
             return 0
@@ -111,7 +121,16 @@ def _sql(query: str, path: str, format_name: str) -> int:
         format_name = "PrettyCompact" if sys.stdout.isatty() else "TabSeparated"
     try:
         with Engine(path) as engine:
-            result = engine.query(text, format_name)
+            work = progress.started(lambda: engine.query(text, format_name))
+            try:
+                if sys.stderr.isatty():
+                    progress.show(work, engine.progress, sys.stderr)
+                result = work.result()
+            except KeyboardInterrupt:
+                engine.abandon()
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+                os.kill(os.getpid(), signal.SIGINT)  # the query would not end, and who started this sees why it did
+                raise
     except QueryError as error:
         print(error, file=sys.stderr)
         return 1
@@ -132,6 +151,24 @@ def _install(arguments: argparse.Namespace) -> int:
         print("\nRun next, in SQL:\n\n    SYSTEM RELOAD FUNCTIONS;")
         print("    SELECT Rerank('red apple', ['green pear', 'red apple'], 1, 'BM25', '', '', '');")
         print("\nThe wrappers: clickhouse-rerank functions | clickhouse-client --multiquery")
+    return 0
+
+
+def _bundle(arguments: argparse.Namespace) -> int:
+    from . import bundle
+
+    configuration, notes = bundle.configuration(arguments.config) if arguments.config else (None, [])
+    data = bundle.archive(arguments.format, configuration)
+    bundle.write(arguments.output, data, private=configuration is not None)
+    print(f"wrote {arguments.output} ({len(data):,} bytes)")
+    for note in notes:
+        print(f"note: {note}")
+    print('\nIn the console, "User-defined functions", "Set up a UDF", upload it and enter:\n')
+    for field, value in bundle.values(arguments.format):
+        print(f"    {field:<28}{value}")
+    print("\nRun next, in SQL:\n")
+    print("    SELECT Rerank('red apple', ['green pear', 'red apple'], 1, 'BM25', '', '', '');")
+    print("\nThe wrappers, to paste into the SQL console: clickhouse-rerank functions")
     return 0
 
 

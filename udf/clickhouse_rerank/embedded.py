@@ -1,6 +1,7 @@
 """ClickHouse inside this process (chDB), with Rerank and the wrappers registered; no server, no installation."""
 
 import re
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,10 @@ class QueryError(Exception):
 
 
 class Engine:
-    """An embedded ClickHouse; one per process. Its workers may reach loopback, for the caller owns the machine."""
+    """An embedded ClickHouse; one per process. Its workers may reach loopback, for the caller owns the machine.
+
+    `progress` is the folder where they write down how far they are.
+    """
 
     def __init__(self, path: str = "", format_name: str = "JSONEachRow") -> None:
         from chdb.session import Session
@@ -26,7 +30,11 @@ class Engine:
             raise QueryError("The path of the tables must not contain ? or &.")
         self._folder = tempfile.TemporaryDirectory(prefix="clickhouse-rerank-")
         udf = Path(self._folder.name) / "udf"
-        for file in install.plan(udf, udf, format_name, ("--embedded",)):
+        self.progress = Path(self._folder.name) / "progress"
+        self.progress.mkdir()
+        # The engine splits a command at spaces and has no quotes.
+        told = () if re.search(r"[\s<&]", str(self.progress)) else ("--progress", str(self.progress))
+        for file in install.plan(udf, udf, format_name, ("--embedded", *told)):
             install.write(file)
         place = Path(path).absolute() if path else Path(self._folder.name) / "data"
         try:
@@ -51,6 +59,10 @@ class Engine:
             raise QueryError(_sentence(error.object.decode("utf-8", "replace"))) from None
         except RuntimeError as error:
             raise QueryError(_sentence(str(error))) from None
+
+    def abandon(self) -> None:
+        """Remove what was temporary, although a query runs; the process must end next, and its workers with it."""
+        shutil.rmtree(self._folder.name, ignore_errors=True)
 
     def close(self) -> None:
         """End the session and its workers; remove what was temporary."""

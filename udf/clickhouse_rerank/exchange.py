@@ -14,6 +14,7 @@ from .meter import meters, shared_file, shared_folder
 from .model import Scores
 from .neighbours import Neighbours
 from .plan import Part
+from .progress import Counts
 from .settings import Settings
 from .transport import Reply, Transport
 from .wires import WIRES, MalformedError
@@ -67,6 +68,7 @@ class Exchange:
         self._hosts: dict[str, Neighbours] = {}
         self._meters = meters(settings)
         self._gates: dict[tuple[str, str], Gate] = {}
+        self.counts = Counts()
 
     async def scores(self, part: Part, endpoint: Endpoint, deadline: Deadline) -> Scores:
         """What the endpoint says of a request. Errors: RerankError; TIMEOUT at the deadline, whatever is going on."""
@@ -89,6 +91,7 @@ class Exchange:
                     late = f"{endpoint.provider.name} did not answer within {seconds:g} s"
                     error = ProviderFailedError("TIMEOUT", f"{late}. Send less, or raise others.timeout_s.")
                     gate.failed(error)
+                    self.counts.errors += 1
                     raise error from None
         raise AssertionError("unreachable")
 
@@ -107,6 +110,7 @@ class Exchange:
             try:
                 scores = _read(await self._sent(part, endpoint), part, endpoint)
             except ProviderFailedError as error:
+                self.counts.errors += 1
                 _learn(gate, error, asked_at)
                 left_s = deadline.left_s()
                 allowed = retry.ATTEMPTS_OF_HEALTHY if gate.is_healthy() else retry.ATTEMPTS
@@ -115,6 +119,7 @@ class Exchange:
                     raise _hinting(error, left_s) from None
                 await asyncio.sleep(pause_s)
             except RerankError:
+                self.counts.errors += 1
                 gate.accepted()
                 raise
             except asyncio.CancelledError:
@@ -133,6 +138,7 @@ class Exchange:
             headers = await asyncio.to_thread(endpoint.signed, _HEADERS, part.body)
         else:
             headers = endpoint.signed(_HEADERS, part.body)
+        self.counts.requests += 1
         return await self._transport.post(endpoint.url, headers, part.body)
 
     def _gate(self, endpoint: Endpoint) -> Gate:

@@ -21,7 +21,7 @@ class File(NamedTuple):
     mode: int
 
 
-def _source(name: str) -> str:
+def source(name: str) -> str:
     """A file of `udf/`: beside the package in a checkout, inside it in a wheel."""
     package: Traversable = files(__package__)
     shipped = package / "share" / name
@@ -30,7 +30,7 @@ def _source(name: str) -> str:
 
 def launcher() -> str:
     """The launcher, bound to this interpreter and so to the environment that has the package."""
-    _, _, body = _source(LAUNCHER).partition("\n")
+    _, _, body = source(LAUNCHER).partition("\n")
     if len(os.fsencode(sys.executable)) > _MAX_SHEBANG or re.search(r"\s", sys.executable):
         # A shell reads it as exec, Python as a string.
         return f"#!/bin/sh\n'''exec' \"{sys.executable}\" -I \"$0\" \"$@\"\n' '''\n{body}"
@@ -40,7 +40,7 @@ def launcher() -> str:
 def registration(format_name: str, arguments: tuple[str, ...] = ()) -> str:
     """The registration for a format; `arguments` go to the worker."""
     words = (LAUNCHER, *arguments) if format_name == "JSONEachRow" else (LAUNCHER, "--format", format_name, *arguments)
-    text = _source(REGISTRATION).replace("<format>JSONEachRow</format>", f"<format>{format_name}</format>")
+    text = source(REGISTRATION).replace("<format>JSONEachRow</format>", f"<format>{format_name}</format>")
     return text.replace(f"<command>{LAUNCHER}</command>", f"<command>{' '.join(words)}</command>")
 
 

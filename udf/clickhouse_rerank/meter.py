@@ -70,7 +70,13 @@ def meters(settings: Settings) -> dict[str, Meter]:
 
 def shared_folder(settings: Settings) -> Path:
     """Where the processes of the pool keep what they count together."""
-    return Path(settings.limits.counters or Path(tempfile.gettempdir()) / f"clickhouse-rerank-{os.geteuid()}")
+    if settings.limits.counters:
+        return Path(settings.limits.counters)
+    try:
+        place = tempfile.gettempdir()
+    except FileNotFoundError:  # nothing can be written to; who needs the folder says so
+        place = "/tmp"  # noqa: S108 - of which a folder of this user's alone is taken
+    return Path(place, f"clickhouse-rerank-{os.geteuid()}")
 
 
 def shared_file(folder: Path, name: str) -> int:

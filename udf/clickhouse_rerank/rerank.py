@@ -23,6 +23,7 @@ class Reranker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._exchange = Exchange(settings)
+        self.counts = self._exchange.counts
         self._cache = Cache(settings.cache)
         self._no_cache = Cache(Caching(memory_s=0))
         self._resolve = lru_cache(maxsize=256)(self._resolve_anew)

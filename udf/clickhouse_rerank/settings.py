@@ -22,6 +22,7 @@ from .storage import Caching, Logging
 from .urls import parse_url
 
 __all__ = [
+    "BUNDLED_CONFIG",
     "CONFIG_VARIABLE",
     "DEFAULT_CONFIG",
     "Credential",
@@ -41,6 +42,7 @@ _HOSTS = {
 
 CONFIG_VARIABLE = "CLICKHOUSE_RERANK_CONFIG"
 DEFAULT_CONFIG = "/etc/clickhouse-rerank/config.toml"
+BUNDLED_CONFIG = "config.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +107,14 @@ def reference() -> Iterator[tuple[str, str, Key]]:
             yield table, name, declaration
 
 
-def load(environment: Mapping[str, str], *, embedded: bool = False) -> Settings:
+def load(environment: Mapping[str, str], *, embedded: bool = False, bundled: str = "") -> Settings:
     """The settings of a worker with this environment.
 
     `embedded`: the caller owns the machine, so loopback is allowed and the providers' conventional key variables count.
+    `bundled`: the folder of a bundle, whose configuration counts if it has one, with whatever modes it was unpacked.
     """
-    path, named = config_path(environment)
-    settings = parse(_document(path, required=named), environment, where=str(path))
+    path, named = (Path(bundled, BUNDLED_CONFIG), False) if bundled else config_path(environment)
+    settings = parse(_document(path, required=named, judged=not bundled), environment, where=str(path))
     return _with_environment(settings, environment) if embedded else settings
 
 
@@ -121,7 +124,7 @@ def config_path(environment: Mapping[str, str]) -> tuple[Path, bool]:
     return Path(named or DEFAULT_CONFIG), bool(named)
 
 
-def _document(path: Path, *, required: bool) -> Mapping[str, object]:
+def _document(path: Path, *, required: bool, judged: bool) -> Mapping[str, object]:
     try:
         with path.open("rb") as file:
             document = tomllib.loads(file.read().decode())
@@ -134,7 +137,8 @@ def _document(path: Path, *, required: bool) -> Mapping[str, object]:
         raise wrong(str(path), f"is not TOML: {error}.") from None
     except UnicodeDecodeError:
         raise wrong(str(path), "is not UTF-8.") from None
-    credentials.check_mode(status, path, "The configuration", holds_keys=_holds_keys(document))
+    if judged:
+        credentials.check_mode(status, path, "The configuration", holds_keys=_holds_keys(document))
     return document
 
 

@@ -16,12 +16,19 @@ import stat
 import sys
 import termios
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from . import seclusion
 from .errors import CallerError, ProtocolError, RerankError
 
-_USAGE = "clickhouse-rerank worker [--format JSONEachRow|TabSeparated|RowBinary] [--read-timeout-ms N] [--embedded]"
+if TYPE_CHECKING:
+    from .settings import Settings
+
+_USAGE = (
+    "clickhouse-rerank worker [--format JSONEachRow|TabSeparated|RowBinary] [--read-timeout-ms N] [--embedded] "
+    "[--bundled FOLDER] [--progress FOLDER]"
+)
 _MAX_REPORT = 4000  # the engine reads 4,096 bytes of stderr before it stops polling; the rest would fail the next query
 _READ_BYTES = 1 << 20
 _PIPE_BYTES = 1 << 20
@@ -109,31 +116,45 @@ async def _ready(fd: int, watch: Callable[..., object], unwatch: Callable[[int],
         unwatch(fd)
 
 
-async def _serve(streams: _Streams, format_name: str, embedded: bool, read_timeout_ms: int) -> int:
+def _settings(arguments: "_Arguments") -> "Settings":
+    """The configuration, after which the variables are gone. Errors: CONFIG."""
+    from .settings import load
+
+    settings = load(os.environ, embedded=arguments.embedded, bundled=arguments.bundled)
+    seclusion.forget(os.environ, keep_aws=any(credential.ambient for credential in settings.credentials.values()))
+    limits = settings.limits
+    if limits.row_deadline_s + limits.rate_limit_wait_s + _MARGIN_S > arguments.read_timeout_ms / 1000:
+        raise CallerError(
+            "CONFIG",
+            f"limits.row_deadline_s plus rate_limit_wait_s must stay {_MARGIN_S:g} s below the registration's "
+            f"command_read_timeout, {arguments.read_timeout_ms} ms. Raise that in rerank_function.xml and name it in "
+            "the command by --read-timeout-ms.",
+        )
+    return settings
+
+
+async def _raised(error: RerankError) -> NoReturn:
+    """Report an error by ending the process: what is on stderr then is the query's, whatever the registration says."""
+    raise error
+
+
+async def _serve(streams: _Streams, arguments: "_Arguments") -> int:
     """Answer chunks until the input ends; the exit code."""
     from .chunk import Answerer, Chunk
     from .formats import FORMATS
     from .framing import Framing
+    from .progress import tell
     from .rerank import Reranker
-    from .settings import load
     from .storage import log
 
-    settings = load(os.environ, embedded=embedded)
-    seclusion.forget(os.environ, keep_aws=any(credential.ambient for credential in settings.credentials.values()))
-    limits = settings.limits
-    if limits.row_deadline_s + limits.rate_limit_wait_s + _MARGIN_S > read_timeout_ms / 1000:
-        raise CallerError(
-            "CONFIG",
-            f"limits.row_deadline_s plus rate_limit_wait_s must stay {_MARGIN_S:g} s below the registration's "
-            f"command_read_timeout, {read_timeout_ms} ms. Raise that in rerank_function.xml and name it in the command "
-            "by --read-timeout-ms.",
-        )
+    settings = _settings(arguments)
     log(settings.log)
-    fmt = FORMATS[format_name]
+    fmt = FORMATS[arguments.format_name]
     framing = Framing(fmt)
     chunks: asyncio.Queue[Chunk] = asyncio.Queue()
     reranker = Reranker(settings)
-    answerer = Answerer(reranker, fmt, settings.limits.max_in_flight, streams.write, streams.report)
+    report = _raised if arguments.bundled else streams.report
+    answerer = Answerer(reranker, fmt, settings.limits.max_in_flight, streams.write, report)
 
     async def read_chunks() -> None:
         chunk = Chunk(0)
@@ -160,6 +181,8 @@ async def _serve(streams: _Streams, format_name: str, embedded: bool, read_timeo
 
     gc.freeze()  # what is here now stays
     gc.set_threshold(_GARBAGE_AFTER)
+    if arguments.progress:
+        tell(reranker.counts, Path(arguments.progress))
     reading = asyncio.create_task(read_chunks())
     answering = asyncio.create_task(answer_chunks())
     await asyncio.wait((reading, answering), return_when=asyncio.FIRST_COMPLETED)
@@ -177,26 +200,38 @@ async def _serve(streams: _Streams, format_name: str, embedded: bool, read_timeo
     return 0 if unanswered.done() else 1
 
 
-def _arguments(argv: Sequence[str]) -> tuple[str, bool, int]:
-    """(format, embedded, read timeout in ms) of a command line, which the registration writes."""
+class _Arguments(NamedTuple):
+    """What the command line says, which the registration, the embedded engine or a bundle writes."""
+
+    format_name: str = "JSONEachRow"
+    embedded: bool = False
+    read_timeout_ms: int = READ_TIMEOUT_MS
+    bundled: str = ""
+    """The folder of the bundle that this runs from, under a registration without stderr_reaction; "" for none."""
+    progress: str = ""
+    """The folder to tell how far it is in; "" for none."""
+
+
+def _arguments(argv: Sequence[str]) -> _Arguments:
     from .formats import FORMATS
 
-    format_name, embedded, timeout_ms = "JSONEachRow", False, str(READ_TIMEOUT_MS)
+    found: dict[str, str] = {}
+    embedded = False
     rest = iter(argv)
     for argument in rest:
         if argument == "--embedded":
             embedded = True
-        elif argument == "--format":
-            format_name = next(rest, "")
-        elif argument == "--read-timeout-ms":
-            timeout_ms = next(rest, "")
+        elif argument in ("--format", "--read-timeout-ms", "--bundled", "--progress"):
+            found[argument] = next(rest, "")
         else:
             raise ProtocolError(f"The worker does not know {argument[:40]!r}. Usage: {_USAGE}")
+    format_name = found.get("--format", "JSONEachRow")
+    timeout_ms = found.get("--read-timeout-ms", str(READ_TIMEOUT_MS))
     if format_name not in FORMATS:
         raise ProtocolError(f"The worker has no format {format_name[:40]!r}. Usage: {_USAGE}")
     if not timeout_ms.isdecimal():
         raise ProtocolError(f"The worker needs --read-timeout-ms as a number. Usage: {_USAGE}")
-    return format_name, embedded, int(timeout_ms)
+    return _Arguments(format_name, embedded, int(timeout_ms), found.get("--bundled", ""), found.get("--progress", ""))
 
 
 def main(argv: Sequence[str]) -> NoReturn:
@@ -207,7 +242,7 @@ def main(argv: Sequence[str]) -> NoReturn:
     code = 1
     try:
         # Not asyncio.run: it would wait for threads that look up a name.
-        code = asyncio.new_event_loop().run_until_complete(_serve(streams, *_arguments(argv)))
+        code = asyncio.new_event_loop().run_until_complete(_serve(streams, _arguments(argv)))
     except RerankError as error:
         streams.say(error)
     except BrokenPipeError:
