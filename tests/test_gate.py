@@ -63,7 +63,7 @@ def test_one_who_gives_up_waiting_takes_no_place() -> None:
 
 
 def test_too_many_halves_once_per_round_and_success_widens() -> None:
-    """Refusals of requests that were under way together halve once, and again only after a success; two give a place."""
+    """Refusals of those that were under way together halve once, again only after a success; two give a place back."""
     asyncio.run(_halves())
 
 

@@ -63,11 +63,10 @@ class Cache:
         store = self._store() if endpoint.options.cache else None
         if store is None:
             return Found([], call, lambda scores: scores)
-        if store is not self._file:
-            return _by_call(store, call, self._asked(endpoint), digest or _texts(call, endpoint))
-        if endpoint.is_listwise:
-            return _by_call(store, call, self._asked(endpoint), _texts(call, endpoint))
-        return _by_pair(store, call, self._asked(endpoint))
+        asking, in_memory = self._asked(endpoint), store is self._memory
+        if in_memory or endpoint.is_listwise:
+            return _by_call(store, call, asking, (in_memory and digest) or _texts(call, endpoint))
+        return _by_pair(store, call, asking)
 
     def _store(self) -> "_Store | None":
         if self._file is not None and self._file.is_usable():
