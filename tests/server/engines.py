@@ -42,12 +42,16 @@ class Engine:
     nodes: tuple[int, ...] = (1,)
     """The numbers that providers give the shards; the first is that of the node which is asked."""
 
-    def all_shards(self, table: str) -> str:
-        """A table of every shard, to be read FROM; on one server its only shard stands for two."""
+    def source(self, of_each: str) -> str:
+        """What to read FROM for what each shard has, a table or view(...); one server's only shard stands for two."""
         if len(self.nodes) > 1:
-            return f"cluster('{{cluster}}', currentDatabase(), {table})"
+            return f"cluster('{{cluster}}', {of_each})"
         password = "" if self.name == "chdb" else PASSWORD
-        return f"remote('127.0.0.1,127.0.0.1', currentDatabase(), {table}, 'default', '{password}')"
+        return f"remote('127.0.0.1,127.0.0.1', {of_each}, 'default', '{password}')"
+
+    def all_shards(self, table: str) -> str:
+        """What to read FROM for a table of every shard."""
+        return self.source(f"currentDatabase(), {table}")
 
     @property
     def on_cluster(self) -> str:

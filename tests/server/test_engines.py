@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from clickhouse_rerank.wrappers import statements
-from conftest import Session
+from conftest import ROOT, Session
 
 from . import engines
 from .engines import Engine, where
@@ -205,3 +206,25 @@ def test_a_distributed_table_is_like_its_shards(engine: Engine, session: Session
         ] == [1]
     finally:
         session.client.command(f"DROP TABLE everywhere {engine.on_cluster} SYNC")
+
+
+def test_in_a_view_it_runs_on_the_shards(engine: Engine, session: Session, docs: str) -> None:
+    """And so does a wrapper, which is sent by its name."""
+    view = f"view(SELECT {where(engine)} AS node, BM25Rerank(text, [text], 1)[1].1 AS first FROM {docs} LIMIT 3)"
+    rows = session.rows(f"SELECT DISTINCT node, first FROM {engine.source(view)} ORDER BY node")
+    assert rows == [(node, 0) for node in engine.nodes]
+
+
+PAGE = (ROOT / "docs" / "cluster.md").read_text("utf-8")
+BLOCKS = re.findall(r"<!-- engine: cluster -->\n```sql\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_the_page_on_clusters(engine: Engine, session: Session) -> None:
+    """Its statements run on a cluster in their order; other engines read them."""
+    assert len(BLOCKS) > 5
+    made = [f"DROP TABLE IF EXISTS {table} {engine.on_cluster} SYNC" for table in ("documents", "documents_all")]
+    shown = [statement for block in BLOCKS for statement in re.split(r";\n", block.strip())]
+    for statement in (*made, *shown, *made) if len(engine.nodes) > 1 else ():
+        session.client.command(statement)
+    for statement in shown:
+        assert session.rows(f"EXPLAIN AST {statement}"), statement
