@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from pathlib import Path
 
 from conftest import ROOT
 
@@ -54,10 +55,10 @@ def declared(kind: str) -> dict[str, str]:
     return {re.split(r"[<>=]", line)[0]: re.sub(r"^[a-z0-9-]+", "", line) for line in lines}
 
 
-def pinned() -> dict[str, str]:
+def pinned(lock: Path = LOCK) -> dict[str, str]:
     """Name -> lowest version in the lock file, which may have several for several Pythons."""
     found: dict[str, str] = {}
-    for name, pin in re.findall(r"(?m)^([a-z0-9-]+)==([^ ;\\]+)", LOCK.read_text("utf-8")):
+    for name, pin in re.findall(r"(?m)^([a-z0-9-]+)==([^ ;\\]+)", lock.read_text("utf-8")):
         found[name] = min(found.get(name, pin), pin, key=version)
     return found
 
