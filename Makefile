@@ -30,6 +30,11 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint docker/Dockerfile
+	@compose=$$(docker compose version >/dev/null 2>&1 && echo docker compose || command -v docker-compose) || \
+	  { echo "compose files: SKIPPED, for neither docker compose nor docker-compose is installed"; exit 0; }; \
+	for file in docker/compose*.yaml; do $$compose --file $$file config --quiet || exit 1; done; \
+	echo "compose files: valid"
 
 format: $(VENV)/.ready
 	$(BIN)/ruff check --fix .
@@ -56,10 +61,12 @@ audit: .venv-audit/bin/pip-audit
 	.venv-audit/bin/pip install --quiet pip-audit || \
 	  { echo "audit: pip-audit cannot be installed here; it is not in the lock file" >&2; rm -rf .venv-audit; exit 1; }
 
-# Pins for every supported Python at once; needs uv.
+# Pins for every supported Python at once, and those of a server, which has an engine of its own; needs uv.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --group dev pyproject.toml -o requirements/dev.txt
+	echo "chdb ; python_version < '3'" | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --no-header --override - --constraint requirements/dev.txt pyproject.toml -o requirements/server.txt
 
 dist: $(VENV)/.ready
 	$(BIN)/hatchling build -d dist

@@ -13,6 +13,7 @@ from typing import Any
 
 import clickhouse_connect
 import pytest
+from clickhouse_connect.driver import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from clickhouse_rerank import install, wrappers
@@ -45,27 +46,11 @@ def provider(_provider: Provider) -> Provider:
     return _provider
 
 
-class Sql:
-    """The SQL engine as a user meets it, through clickhouse-connect; `Rerank` exists once per format."""
+class Session:
+    """Queries through clickhouse-connect, whatever engine answers them."""
 
-    def __init__(self, folder: Path) -> None:
-        for name in FORMATS:
-            for file in install.plan(folder, folder, name, ("--embedded",)):
-                text, path = file.text, file.path
-                if path.suffix == ".xml":
-                    path = path.with_name(f"{name}.xml")
-                    text = text.replace("<name>Rerank</name>", f"<name>{self.function(name)}</name>")
-                install.write(install.File(path, text, file.mode))
-        os.environ.pop("PYTHONUNBUFFERED", None)
-        os.environ |= NO_CACHE
-        self.client = clickhouse_connect.get_client(dsn="chdb://memory", chdb_options={"udf_path": str(folder)})
-        for _, statement in wrappers.statements(replace=True):
-            self.client.command(statement.rstrip(";"))
-
-    @staticmethod
-    def function(format_name: str) -> str:
-        """The SQL name of the function registered with a format."""
-        return "Rerank" if format_name == "JSONEachRow" else f"Rerank{format_name}"
+    def __init__(self, client: Client) -> None:
+        self.client = client
 
     def rows(self, query: str, **parameters: object) -> list[tuple]:
         return list(self.client.query(query, parameters=parameters).result_rows)
@@ -79,6 +64,29 @@ class Sql:
         with pytest.raises(DatabaseError) as raised:
             self.rows(query, **parameters)
         return _sentence(str(raised.value))
+
+
+class Sql(Session):
+    """The embedded engine as a user meets it; `Rerank` exists once per format."""
+
+    def __init__(self, folder: Path) -> None:
+        for name in FORMATS:
+            for file in install.plan(folder, folder, name, ("--embedded",)):
+                text, path = file.text, file.path
+                if path.suffix == ".xml":
+                    path = path.with_name(f"{name}.xml")
+                    text = text.replace("<name>Rerank</name>", f"<name>{self.function(name)}</name>")
+                install.write(install.File(path, text, file.mode))
+        os.environ.pop("PYTHONUNBUFFERED", None)
+        os.environ |= NO_CACHE
+        super().__init__(clickhouse_connect.get_client(dsn="chdb://memory", chdb_options={"udf_path": str(folder)}))
+        for _, statement in wrappers.statements(replace=True):
+            self.client.command(statement.rstrip(";"))
+
+    @staticmethod
+    def function(format_name: str) -> str:
+        """The SQL name of the function registered with a format."""
+        return "Rerank" if format_name == "JSONEachRow" else f"Rerank{format_name}"
 
 
 @pytest.fixture(scope="session")

@@ -98,7 +98,7 @@ def cohere(request: Request) -> Reply:
 class Provider:
     """The server; `script` answers each request, `requests` keeps them."""
 
-    def __init__(self, script: Script = cohere, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, script: Script = cohere, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
         self.script = script
         self.drops: Callable[[int], bool] = lambda connection: False
         """Which connections, by number from 1, are reset as soon as they are accepted."""
@@ -111,6 +111,7 @@ class Provider:
         self.arrived = threading.Semaphore(0)
         """Released once for each request that arrived."""
         self._tls = tls
+        self.port = port
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -137,7 +138,7 @@ class Provider:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._server = self._loop.run_until_complete(
-            asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=4096, limit=1 << 26, ssl=self._tls)
+            asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=4096, limit=1 << 26, ssl=self._tls)
         )
         self.port = self._server.sockets[0].getsockname()[1]
         self._started.set()

