@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
@@ -20,11 +20,12 @@ from .worker_figures import codec, cold_start, memory
 
 Say = Callable[[str], None]
 _SMALL = Work(1000, 5, 100)
+_PER_MINUTE = 12_000
 
 
 def run(provider: Provider, sizes: Sizes, results: Results, say: Say) -> None:
     """Fill in these figures."""
-    for measure in (added_latency, codec, duplicates, memory, cold_start, outage):
+    for measure in (added_latency, codec, duplicates, memory, cold_start, outage, rate):
         for figure in measure(provider, sizes):
             say(f"{figure.what}: {figure.measured} {figure.detail}")
             results.figures.append(figure)
@@ -97,6 +98,31 @@ def _ask_duplicates(rows: int, url: str) -> None:
             f"""SELECT sum(length(Rerank(concat('question ', toString(number % 10)), ['a', 'b', 'c', 'd', 'e'], 5,
                 'Cohere', '{url}/v2/rerank', '{KEY}', ''))) FROM numbers({rows}) SETTINGS max_threads = 1"""
         )
+
+
+def rate(provider: Provider, sizes: Sizes) -> Iterator[Figure]:
+    """How much of a provider's allowance is used, with nothing configured: a bucket that holds a second of it."""
+    for hint in ("", "+hint"):
+        provider.stats()
+        url = f"{provider.url(50, 5)}@{_PER_MINUTE}{hint}"
+        wall_s = isolated(_ask_all, sizes.rate_rows, url)
+        requests = provider.stats()["requests"] / sizes.rate_rows
+        share = sizes.rate_rows / wall_s / (_PER_MINUTE / 60)
+        yield Figure(
+            f"{sizes.rate_rows:,} rows at a provider that allows {_PER_MINUTE:,} requests/min, 429 "
+            f"{'with' if hint else 'without'} Retry-After: rate / allowed",
+            f"{share:.3f}",
+            ">= 0.95",
+            share >= 0.95,
+            f"no row failed; {requests:.2f} requests a row",
+        )
+
+
+def _ask_all(rows: int, url: str) -> float:
+    work = replace(_SMALL, rows=rows)
+    with sql.Bench() as bench:
+        bench.fill(work)
+        return bench.rerank(work, url).wall_s
 
 
 def outage(provider: Provider, sizes: Sizes) -> list[Figure]:

@@ -8,7 +8,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable
-from hashlib import blake2b
+from hashlib import sha256
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -74,10 +74,10 @@ def steps() -> dict[str, Callable[[int], object]]:
     every["decode, JSONEachRow, invalid UTF-8"] = lambda n: json.decode(invalid[n])
     broken = [_row(number, _invalid) for number in range(TIMES)]
     every["encode, JSONEachRow, invalid UTF-8"] = lambda n: json.encode(broken[n].documents, ranking)
-    every["key of equal rows"] = lambda n: blake2b(raws[n], digest_size=16).digest()
+    every["key of equal rows"] = lambda n: sha256(raws[n], usedforsecurity=False).digest()
     every["plan: row to call"] = lambda n: plan.call(rows[n], plan.scored_positions(rows[n]), endpoint)
-    cache = Cache(Caching())
-    every["cache: call to a key not known"] = lambda n: cache.look(calls[n], endpoint)
+    cache, digests = Cache(Caching()), [sha256(raw).digest() for raw in raws]
+    every["cache: call to a key not known"] = lambda n: cache.look(calls[n], endpoint, digests[n])
     every["plan and wire: call to request body"] = lambda n: plan.parts(calls[n], endpoint)
     every["wire: answer to scores"] = lambda n: WIRES[endpoint.wire].scores(replies.payload(reply, endpoint), calls[n])
     every["plan: scores to ranking"] = lambda n: plan.ranking(rows[n], positions, scores, endpoint)

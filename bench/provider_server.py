@@ -1,7 +1,9 @@
 """The provider all contestants ask: a process of its own that reads no body and answers after a fixed time.
 
-The path says how: `/LATENCY_MS/ITEMS/STATUS/...` gives a prepared answer with so many scored items. `GET /stats` tells
-what happened since it was last asked. One thread, epoll, no HTTP library: it must cost less than what it measures.
+The path says how: `/LATENCY_MS/ITEMS/STATUS/...` gives a prepared answer with so many scored items. STATUS@PER_MINUTE
+or STATUS@PER_MINUTE+hint refuses with 429, perhaps with Retry-After, what a bucket does not allow that fills at this
+rate and holds a second of it. `GET /stats` tells what happened since it was last asked. One thread, epoll, no HTTP
+library: it must cost less than what it measures.
 """
 
 import heapq
@@ -15,6 +17,7 @@ _BUFFER = bytearray(1 << 20)
 _VIEW = memoryview(_BUFFER)
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 _STATS = b"/stats"
+_LIMIT = re.compile(rb"@([0-9]+)(\+hint)?")
 
 
 class _Connection:
@@ -27,6 +30,22 @@ class _Connection:
         self.path = b""
 
 
+class _Bucket:
+    def __init__(self, per_minute: int, hint: bool) -> None:
+        self._rate = self._tokens = per_minute / 60
+        self._filled_at = time.monotonic()
+        self.refusal = _framed(429, b'{"message":"too many"}', "Retry-After: 1\r\n" if hint else "")
+
+    def takes(self) -> bool:
+        now = time.monotonic()
+        self._tokens = min(self._rate, self._tokens + (now - self._filled_at) * self._rate)
+        self._filled_at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
 class _Server:
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
@@ -37,6 +56,7 @@ class _Server:
         self._epoll.register(0, select.EPOLLIN)  # closes when the process that started this one is gone
         self._connections: dict[int, _Connection] = {}
         self._answers: dict[bytes, tuple[float, bytes]] = {}
+        self._buckets: dict[bytes, _Bucket] = {}
         self._due: list[tuple[float, int, _Connection, bytes]] = []
         self._number = 0
         self._in_flight = 0
@@ -122,8 +142,14 @@ class _Server:
         known = self._answers.get(connection.path)
         if known is None:
             known = self._answers[connection.path] = prepared(connection.path)
+            limit = _LIMIT.search(connection.path)
+            if limit:
+                self._buckets[connection.path] = _Bucket(int(limit[1]), bool(limit[2]))
         latency_s, answer = known
         self._requests += 1
+        if connection.path in self._buckets and not self._buckets[connection.path].takes():
+            self._send(connection, self._buckets[connection.path].refusal)
+            return
         self._number += 1
         self._in_flight += 1
         self._most = max(self._most, self._in_flight)
@@ -159,7 +185,7 @@ class _Server:
 
 
 def prepared(path: bytes) -> tuple[float, bytes]:
-    latency_ms, items, status = map(int, path.split(b"/")[1:4])
+    latency_ms, items, status = (int(part.partition(b"@")[0]) for part in path.split(b"/")[1:4])
     if status != 200:
         return latency_ms / 1000, _framed(status, b'{"message":"out of order"}')
     # Best first, as providers answer; positions in no particular order.
@@ -168,8 +194,8 @@ def prepared(path: bytes) -> tuple[float, bytes]:
     return latency_ms / 1000, _framed(200, json.dumps(answer).encode())
 
 
-def _framed(status: int, body: bytes) -> bytes:
-    head = f"HTTP/1.1 {status} Said\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+def _framed(status: int, body: bytes, more: str = "") -> bytes:
+    head = f"HTTP/1.1 {status} Said\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n{more}\r\n"
     return head.encode() + body
 
 

@@ -74,6 +74,7 @@ class Sizes:
     memory_rows: int
     duplicate_rows: int
     outage_rows: int
+    rate_rows: int
     growth_rows: int
     """Rows of a growth curve's point, where rows are not its axis; fewer where a row is large."""
     most_rows: int
@@ -92,6 +93,7 @@ FULL = Sizes(
     memory_rows=100_000,
     duplicate_rows=1000,
     outage_rows=500,
+    rate_rows=5000,
     growth_rows=2000,
     most_rows=100_000,
     load_s=2.0,
@@ -107,6 +109,7 @@ QUICK = Sizes(
     memory_rows=4000,
     duplicate_rows=200,
     outage_rows=60,
+    rate_rows=600,
     growth_rows=200,
     most_rows=1000,
     load_s=0.3,
