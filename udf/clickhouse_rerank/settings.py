@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from . import credentials, storage
+from . import credentials, prices, storage
 from .credentials import Credential, wrong
 from .errors import CallerError
 from .model import Secret
+from .prices import Price
 from .providers import PROVIDERS
-from .storage import Caching, Logging
+from .storage import Caching, Logging, Recording
 from .urls import parse_url
 
 __all__ = ["CONFIG_VARIABLE", "DEFAULT_CONFIG", "Credential", "Limits", "Network", "Settings", "load", "parse"]
@@ -82,6 +83,9 @@ class Settings:
     limits: Limits = Limits()
     cache: Caching = field(default_factory=Caching)
     log: Logging = field(default_factory=Logging)
+    usage: Recording = field(default_factory=Recording)
+    prices: Mapping[tuple[str, str], Price] = field(default_factory=dict)
+    """By provider's and model's name."""
 
     def default_credential(self, provider: str) -> Credential | None:
         """The credential that '' means for a provider (its name in lower case)."""
@@ -133,7 +137,7 @@ def _holds_keys(document: Mapping[str, object]) -> bool:
 
 def parse(document: Mapping[str, object], environment: Mapping[str, str], *, where: str) -> Settings:
     """A parsed TOML document -> Settings; `where` is named in errors."""
-    known = ("credentials", "network", "limits", "cache", "log")
+    known = ("credentials", "network", "limits", "cache", "usage", "log")
     for section in document:
         if section not in known:
             raise wrong(where, f"has the unknown section [{section}]. Known: {', '.join(known)}.")
@@ -149,7 +153,10 @@ def parse(document: Mapping[str, object], environment: Mapping[str, str], *, whe
     limits = _limits(_table(document.get("limits", {}), f"{where} [limits]"), f"{where} [limits]")
     cache = storage.parse(Caching, _table(document.get("cache", {}), f"{where} [cache]"), f"{where} [cache]")
     log = storage.parse(Logging, _table(document.get("log", {}), f"{where} [log]"), f"{where} [log]")
-    return Settings(MappingProxyType(found), network, limits, cache, log)
+    usage = dict(_table(document.get("usage", {}), f"{where} [usage]"))
+    priced = prices.parse(_table(usage.pop("prices", {}), f"{where} [usage.prices]"), f"{where} [usage.prices]")
+    recording = storage.parse(Recording, usage, f"{where} [usage]")
+    return Settings(MappingProxyType(found), network, limits, cache, log, recording, priced)
 
 
 def _table(value: object, where: str) -> Mapping[str, object]:

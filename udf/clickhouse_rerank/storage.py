@@ -1,4 +1,4 @@
-"""What a worker may write to disk: the [cache] and [log] tables of the configuration."""
+"""What a worker may write to disk: the [cache], [usage] and [log] tables of the configuration."""
 
 import logging
 import math
@@ -32,7 +32,19 @@ class Logging:
     """A file that lines are appended to; "" for none."""
 
 
-_Table = TypeVar("_Table", Caching, Logging)
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Where the worker writes down what its calls cost and how they went."""
+
+    path: str = ""
+    """The file that all processes append lines to; "" for none."""
+    max_bytes: int = 64 << 20
+    """Size at which the file gets another name and a new one is begun; 0: never."""
+    kept: int = 8
+    """Files of other names that are kept; the oldest are deleted."""
+
+
+_Table = TypeVar("_Table", Caching, Logging, Recording)
 
 
 def parse(kind: type[_Table], table: Mapping[str, object], where: str) -> _Table:

@@ -162,6 +162,7 @@ async def _serve(streams: _Streams, format_name: str, embedded: bool, read_timeo
         answering.result()
     reading.result()
     if not framing.between_chunks:
+        reranker.leave()
         return 1
     # The input has ended: the session is over, or a person piped one chunk in and reads on.
     unanswered = asyncio.create_task(chunks.join())
