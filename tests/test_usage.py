@@ -12,9 +12,10 @@ import stat
 import subprocess
 import sys
 import threading
+import tomllib
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -595,3 +596,27 @@ def test_known_scores_are_counted(provider: Provider, tmp_path: Path) -> None:
         (4, 0, 1),
         (5, 4, 1),
     ]
+
+
+PAGE = ROOT / "docs" / "usage.md"
+
+
+def test_the_page_has_the_views_and_every_column() -> None:
+    """Its SQL is the file's, its table the columns of a line, in order, and its configuration is one."""
+    text = PAGE.read_text("utf-8")
+    shown = re.search(r"<!-- views -->\n```sql\n(.*?)```", text, re.DOTALL)
+    assert shown is not None and shown[1] == VIEWS
+    rows = re.findall(r"^\| (`.*?) \|", text[text.index("| column |") : text.index("## The views")], re.MULTILINE)
+    columns = [field.name for field in fields(usage.Line) if not field.name.startswith("_")]
+    assert re.findall(r"`(\w+)`", " ".join(rows)) == columns
+    typed = re.search(r"\$\$(.*?)\$\$", VIEWS, re.DOTALL)
+    assert typed is not None and re.findall(r"(\w+) (?=String|UInt|Float|Date)", typed[1]) == columns
+    for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL):
+        parse(tomllib.loads(block), {}, where="config.toml")
+
+
+def test_prices_of_the_page_and_of_the_table_agree() -> None:
+    """What is seeded is what the documentation shows."""
+    (block,) = [b for b in re.findall(r"```toml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL) if "prices" in b]
+    shown = parse(tomllib.loads(block), {}, where="config.toml").prices["Cohere", "rerank-v5.0-pro"]
+    assert f"('Cohere', 'rerank-v5.0-pro', '2026-11-03', 0, {shown.million_tokens}, 0)" in VIEWS
