@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from clickhouse_rerank.prices import Price
 from clickhouse_rerank.rerank import Reranker
 from clickhouse_rerank.settings import Limits, Settings
 from clickhouse_rerank.storage import Caching
-from conftest import Sql, Worker
+from conftest import ROOT, Sql, Worker
 from provider import Provider, Reply, Request, cohere
 
 PRICES = {
@@ -229,3 +230,11 @@ def test_rows_of_both_kinds_mix_in_a_chunk(worker: Any, provider: Provider) -> N
     assert results[1] == results[3] and len(results[1]) == 1
     assert json.loads(results[1][0][1])["requests"] == len(provider.requests) == 1
     assert QUERY not in results[1][0][1]
+
+
+def test_the_page_shows_what_comes(sql: Sql) -> None:
+    """The first query of the page's section gives the text under it."""
+    page = (ROOT / "docs" / "usage.md").read_text("utf-8")
+    section = page[page.index("## Before anything is spent") :]
+    query, shown = re.findall(r"```(?:sql)?\n(.*?)\n```", section, re.DOTALL)[:2]
+    assert sql.value(query.rstrip(";")) == shown

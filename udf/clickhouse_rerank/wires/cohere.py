@@ -27,11 +27,11 @@ def billed(payload: object, headers: Mapping[str, str]) -> Billed:
     """Tokens and search units from `meta`, `usage` or the places where single servers have them."""
     tokens = stated.first(
         payload,
-        "usage.total_tokens",
-        "meta.billed_units.total_tokens",
-        "meta.billed_units.input_tokens",
-        "meta.tokens.input_tokens",
-        "tokens.input_tokens",
-        "total_tokens",
+        ("usage", "total_tokens"),
+        ("meta", "billed_units", "total_tokens"),
+        ("meta", "billed_units", "input_tokens"),
+        ("meta", "tokens", "input_tokens"),
+        ("tokens", "input_tokens"),
+        ("total_tokens",),
     )
-    return Billed(tokens, stated.first(payload, "meta.billed_units.search_units", "usage.search_units"))
+    return Billed(tokens, stated.first(payload, ("meta", "billed_units", "search_units"), ("usage", "search_units")))

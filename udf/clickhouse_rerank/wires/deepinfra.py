@@ -29,4 +29,4 @@ def scores(payload: object, call: Call) -> Scores:
 
 def billed(payload: object, headers: Mapping[str, str]) -> Billed:
     """Tokens."""
-    return Billed(stated.first(payload, "input_tokens", "inference_status.tokens_input"))
+    return Billed(stated.first(payload, ("input_tokens",), ("inference_status", "tokens_input")))

@@ -24,4 +24,4 @@ def scores(payload: object, call: Call) -> Scores:
 
 def billed(payload: object, headers: Mapping[str, str]) -> Billed:
     """Tokens."""
-    return Billed(stated.first(payload, "usage.total_tokens"))
+    return Billed(stated.first(payload, ("usage", "total_tokens")))

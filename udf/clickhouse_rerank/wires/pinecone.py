@@ -25,4 +25,4 @@ def scores(payload: object, call: Call) -> Scores:
 
 def billed(payload: object, headers: Mapping[str, str]) -> Billed:
     """Its rerank units are search units."""
-    return Billed(search_units=stated.first(payload, "usage.rerank_units"))
+    return Billed(search_units=stated.first(payload, ("usage", "rerank_units")))
