@@ -99,6 +99,8 @@ class Exchange:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._transport.aclose()
+        for neighbours in self._hosts.values():
+            neighbours.close()
 
     def check(self, part: Part) -> None:
         """Errors: TOO_LARGE for a request that the operator does not allow."""

@@ -172,8 +172,10 @@ class Usage:
         self._open.clear()
         for _ in range(_TIMES):
             if self._written():
-                return
+                break
             time.sleep(_AGAIN_S)
+        if self._file is not None:
+            self._file.close()
 
     def _hold(self, line: Line) -> None:
         line._is_held = True

@@ -60,11 +60,17 @@ class UsageFile:
 
     def rest(self, reason: str) -> None:
         """Leave the file alone for a while."""
-        self._close()
+        self.close()
         self._rest_until = self._clock() + _REST_S
         if reason not in self._said:
             self._said.add(reason)
             _log.warning("The usage file %s is not written for the time being: %s", self._path, reason)
+
+    def close(self) -> None:
+        """Let go of the file; it is opened again when lines come."""
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = -1
 
     def _append(self, lines: bytes) -> bool:
         for _ in range(_TIMES_RENAMED):
@@ -73,10 +79,10 @@ class UsageFile:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             size = os.fstat(self._file).st_size
             if not self._has_the_path():
-                self._close()
+                self.close()
             elif size and self._max_bytes and size + len(lines) > self._max_bytes:
                 self._rename()
-                self._close()
+                self.close()
             else:
                 self._write(lines, size)
                 fcntl.flock(self._file, fcntl.LOCK_UN)
@@ -126,11 +132,6 @@ class UsageFile:
         for stamp in stamps[: max(0, len(stamps) - self._kept)]:
             with suppress(FileNotFoundError):
                 self._path.with_name(f"{stem}.{stamp}{suffix}").unlink()
-
-    def _close(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-        self._file = -1
 
 
 def _is_others(status: os.stat_result) -> bool:
