@@ -41,7 +41,7 @@ SENTENCES = (
     (
         "Cohere",
         '{"modle":"m"}',
-        "Cohere has no key 'modle' in others. Known keys: batch_size, cache, fallback, max_chunks_per_doc,",
+        "Cohere has no key 'modle' in others. Known keys: batch_size, cache, dry_run, fallback, max_chunks_per_doc,",
     ),
     ("Cohere", '{"max_tokens_per_doc":5}', "Cohere has no key 'max_tokens_per_doc' in others."),
     ("Cohere", '{"model":"a","model":"b"}', "others has the key 'model' twice. Keep one."),
@@ -69,7 +69,11 @@ SENTENCES = (
     ("Google", '{"project":"a/b"}', "others.project has characters that cannot stand there. Correct it."),
     ("Cohere", '{"fallback":{}}', "others.fallback must be a list of objects."),
     ("Cohere", '{"fallback":[1]}', "others.fallback must be a list of objects."),
-    ("BM25", '{"batch_size":2}', "BM25 has no key 'batch_size' in others. Known keys: b, k1, min_score, normalize."),
+    (
+        "BM25",
+        '{"batch_size":2}',
+        "BM25 has no key 'batch_size' in others. Known keys: b, dry_run, k1, min_score, normalize.",
+    ),
     ("BM25", '{"timeout_s":2}', "BM25 has no key 'timeout_s' in others."),
     ("BM25", '{"b":1.5}', "others.b must be at most 1."),
 )

@@ -28,11 +28,11 @@ LAYERS: tuple[set[str], ...] = (
     {"formats", "wires", "local", "auth", "retry", "gate", "window", "wording"},
     {"providers", "framing"},
     {"options", "urls", "wrappers", "catalogue", "credentials", "masking"},
-    {"storage"},
+    {"storage", "prices"},
     {"settings", "aws"},
     {"endpoints", "meter"},
-    {"guard", "plan", "score_file"},
-    {"cache"},
+    {"guard", "plan", "score_file", "usage_file"},
+    {"cache", "usage", "estimate"},
     {"dialling"},
     {"transport"},
     {"replies"},
@@ -53,7 +53,7 @@ OWNERS = {
     "botocore": {"auth"},
     "bm25s": {"local"},
     "chdb": {"embedded"},
-    "orjson": {"formats", "wires", "replies", "wording", "exchange", "rerank"},
+    "orjson": {"formats", "wires", "replies", "wording", "exchange", "rerank", "usage", "estimate"},
 }
 LAZY = {"botocore", "chdb", "bm25s", "numpy"}
 

@@ -345,7 +345,7 @@ def test_a_wrong_command_line_is_one_line(worker: Start, arguments: list[str], w
 NOISY = """
 import os, subprocess, sys, warnings
 from clickhouse_rerank import rerank, worker
-async def rank(self, row):
+async def rank(self, row, account):
     print("stray", flush=True)
     warnings.warn("stray")
     sys.stderr.write("stray")
@@ -357,6 +357,7 @@ async def rank(self, row):
         raise KeyError("secret words of a document")
     return [(0, 0.5)]
 rerank.Reranker.rank = rank
+rerank.Reranker.dry_run = lambda self, row: None
 worker.main(["--format", "TabSeparated"])
 """
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from hashlib import sha256
 
@@ -9,10 +10,12 @@ from .errors import RerankError
 from .formats import Format
 from .model import Ranking
 from .rerank import Reranker
+from .usage import Account
 from .window import Window
 
 _AHEAD_OF_IN_FLIGHT = 4
 _MAX_HELD_BYTES = 16 << 20
+_TOLD: Ranking = [(0, math.nan)]
 
 
 class Chunk:
@@ -85,7 +88,7 @@ class Answerer:
 
     async def answer(self, chunk: Chunk) -> None:
         """Write exactly `chunk.rows` answers. A failed row fails the query: one report, then empty answers."""
-        known: dict[bytes, asyncio.Future[Ranking]] = {}
+        known: dict[bytes, tuple[asyncio.Future[Ranking], Account]] = {}
         written = 0
 
         async def work(raw: bytes) -> bytes:
@@ -94,12 +97,18 @@ class Answerer:
             # Equal rows are one call: ClickHouse repeats constant arguments in every row.
             key = sha256(raw, usedforsecurity=False).digest()
             del raw
+            told = self._reranker.dry_run(row)
+            if told is not None:
+                chunk.done(size)
+                return self._format.encode([told], _TOLD)
             if key in known:
-                ranking = await asyncio.shield(known[key])
+                answer, account = known[key]
+                ranking = await asyncio.shield(answer)
+                self._reranker.repeated(account)
             else:
-                answer = known[key] = asyncio.get_running_loop().create_future()
+                answer, account = known[key] = asyncio.get_running_loop().create_future(), Account()
                 try:
-                    ranking = await self._reranker.rank(row, key)
+                    ranking = await self._reranker.rank(row, account, key)
                 except BaseException:
                     answer.cancel()
                     raise
@@ -113,12 +122,15 @@ class Answerer:
         try:
             self._reranker.check_rows(chunk.rows)
             async for answers in window:
-                await self._write(b"".join(answers))
                 written += len(answers)
                 counts.rows += len(answers)
+                # Before the last answers: who has them all may read the lines.
+                await self._reranker.record(every=written == chunk.rows)
+                await self._write(b"".join(answers))
         except RerankError as error:
             await window.cancel()
             await chunk.drained()
+            await self._reranker.record(every=True)
             # Before the empty answers: the engine raises what stands on stderr when it has its rows.
             await self._report(error)
             await self._write(self._format.EMPTY * (chunk.rows - written))

@@ -65,6 +65,15 @@ class Endpoint:
         return self.provider.is_listwise(self.model)
 
     @property
+    def named_model(self) -> str:
+        """The model in the user's words, where request or URL name one; "" where the server's is not known."""
+        if not self.provider.wire:
+            return ""
+        model = self.options.model or self.provider.model
+        by_service = self.provider.aws is not None and self.provider.aws.model
+        return model if by_service or "model" in WIRES[self.wire].OWNS or model in self.url else ""
+
+    @property
     def key_name(self) -> str:
         """What the caller must check when the provider refuses the key."""
         if self.credential:
@@ -113,7 +122,10 @@ def _fallback(entry: Mapping[str, object], settings: Settings) -> Endpoint:
         if name in entry:
             raise CallerError("BAD_OTHERS", f"An entry of others.fallback has {name}. It belongs beside fallback.")
     members = {name: value for name, value in entry.items() if name not in names}
-    return _resolved(str(names["provider"]), str(names["base_url"]), str(names["api_key"]), members, settings)
+    endpoint = _resolved(str(names["provider"]), str(names["base_url"]), str(names["api_key"]), members, settings)
+    if endpoint.options.dry_run:
+        raise CallerError("BAD_OTHERS", "An entry of others.fallback has dry_run. It belongs beside fallback.")
+    return endpoint
 
 
 def _resolved(

@@ -17,6 +17,7 @@ from .plan import Part
 from .progress import Counts
 from .settings import Settings
 from .transport import Reply, Transport
+from .usage import Line
 from .wires import WIRES, MalformedError
 
 _MAX_GATES = 1000
@@ -70,8 +71,11 @@ class Exchange:
         self._gates: dict[tuple[str, str], Gate] = {}
         self.counts = Counts()
 
-    async def scores(self, part: Part, endpoint: Endpoint, deadline: Deadline) -> Scores:
-        """What the endpoint says of a request. Errors: RerankError; TIMEOUT at the deadline, whatever is going on."""
+    async def scores(self, part: Part, endpoint: Endpoint, deadline: Deadline, line: Line) -> Scores:
+        """What the endpoint says of a request, and in `line` what that took.
+
+        Errors: RerankError; TIMEOUT at the deadline, whatever is going on.
+        """
         gate = self._gate(endpoint)
         patience = Deadline(self._limits.rate_limit_wait_s)
         for again in chain((False,), repeat(True)):
@@ -79,7 +83,7 @@ class Exchange:
                 deadline.begin()
                 try:
                     async with asyncio.timeout(max(0.0, deadline.left_s())):
-                        return await self._attempts(part, endpoint, deadline, gate)
+                        return await self._attempts(part, endpoint, deadline, gate, line)
                 except _TurnedAwayError as turned_away:
                     # It has no room after all: the row waits in line again, and its time has not begun.
                     patience.begin()
@@ -98,19 +102,26 @@ class Exchange:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._transport.aclose()
+        for neighbours in self._hosts.values():
+            neighbours.close()
 
-    async def _attempts(self, part: Part, endpoint: Endpoint, deadline: Deadline, gate: Gate) -> Scores:
+    def check(self, part: Part) -> None:
+        """Errors: TOO_LARGE for a request that the operator does not allow."""
         if len(part.body) > self._limits.max_request_bytes:
             most = f"{self._limits.max_request_bytes >> 20} MiB"
             raise RequestRejectedError("TOO_LARGE", f"The request exceeds {most}. Send fewer or shorter documents.")
+
+    async def _attempts(self, part: Part, endpoint: Endpoint, deadline: Deadline, gate: Gate, line: Line) -> Scores:
+        self.check(part)
         if not await gate.admitted():
             raise _withheld(gate, endpoint)
         for attempt in count(1):
             asked_at = time.monotonic()
             try:
-                scores = _read(await self._sent(part, endpoint), part, endpoint)
+                scores = _read(await self._sent(part, endpoint, line), part, endpoint, line)
             except ProviderFailedError as error:
                 self.counts.errors += 1
+                line.rate_limited += error.code == "RATE_LIMIT"
                 _learn(gate, error, asked_at)
                 left_s = deadline.left_s()
                 allowed = retry.ATTEMPTS_OF_HEALTHY if gate.is_healthy() else retry.ATTEMPTS
@@ -126,11 +137,12 @@ class Exchange:
                 gate.withdrawn()
                 raise
             else:
+                line.answered += 1
                 gate.accepted()
                 return scores
         raise AssertionError("unreachable")
 
-    async def _sent(self, part: Part, endpoint: Endpoint) -> Reply:
+    async def _sent(self, part: Part, endpoint: Endpoint, line: Line) -> Reply:
         """The reply to a request, if the endpoint's credential may send it."""
         if endpoint.credential in self._meters:
             self._meters[endpoint.credential].spend(len(part.call.documents))
@@ -139,7 +151,12 @@ class Exchange:
         else:
             headers = endpoint.signed(_HEADERS, part.body)
         self.counts.requests += 1
-        return await self._transport.post(endpoint.url, headers, part.body)
+        line.sent()
+        try:
+            return await self._transport.post(endpoint.url, headers, part.body)
+        except CallerError:  # it may not be sent there
+            line.attempts -= 1
+            raise
 
     def _gate(self, endpoint: Endpoint) -> Gate:
         key = (endpoint.url, endpoint.key.reveal())
@@ -186,9 +203,12 @@ def _hinting(error: ProviderFailedError, left_s: float) -> ProviderFailedError:
     return ProviderFailedError(error.code, f"{error.message} {asks}", retryable=error.retryable, wait_s=error.wait_s)
 
 
-def _read(reply: Reply, part: Part, endpoint: Endpoint) -> Scores:
+def _read(reply: Reply, part: Part, endpoint: Endpoint, line: Line) -> Scores:
+    wire = WIRES[endpoint.wire]
     try:
-        return WIRES[endpoint.wire].scores(replies.payload(reply, endpoint, part.call), part.call)
+        payload = replies.payload(reply, endpoint, part.call)
+        line.charge(wire.billed(payload, reply.headers))
+        return wire.scores(payload, part.call)
     except ProviderFailedError as error:
         if error.wait_s is None:
             error.wait_s = retry.hinted_s(reply.headers, time.time())

@@ -7,6 +7,7 @@ ones come back byte for byte. A text goes to a provider through `sendable`, whic
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _KEY = re.compile(r"[\x21-\x7e]{1,4096}")
 _NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
@@ -46,6 +47,13 @@ class Call:
     score_label: str = ""
     sends_top_n: bool = True
     """False where the API always returns all documents and refuses to be told how many."""
+
+
+class Billed(NamedTuple):
+    """What a provider says that one answer counts for; 0 where it says nothing."""
+
+    tokens: float = 0
+    search_units: float = 0
 
 
 class Secret:

@@ -47,6 +47,12 @@ class Neighbours:
             fcntl.lockf(self._file, fcntl.LOCK_UN, 1, self._place)
             self._place = -1
 
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = self._place = -1
+
     def count(self) -> int:
         """How many ask, this one included; as it was within the last quarter of a second."""
         now = self._clock()

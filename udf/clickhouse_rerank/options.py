@@ -46,6 +46,8 @@ class Options:
     """Who is asked next when the provider fails: `provider`, `base_url`, `api_key` and keys of `others`."""
     cache: bool = True
     """Whether scores that were paid for before will do, and those of this call are kept."""
+    dry_run: bool = False
+    """Whether to tell what would be sent in place of sending it."""
     wire: str = ""
     score_label: str = ""
     access_key_id: str = field(default="", repr=False)

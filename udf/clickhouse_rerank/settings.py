@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from . import credentials, storage
+from . import credentials, prices, storage
 from .credentials import Credential, wrong
 from .errors import CallerError
 from .keys import Key, declared, keys
 from .model import Secret
+from .prices import Price
 from .providers import PROVIDERS
-from .storage import Caching, Logging
+from .storage import Caching, Logging, Recording
 from .urls import parse_url
 
 __all__ = [
@@ -89,6 +90,9 @@ class Settings:
     limits: Limits = Limits()
     cache: Caching = field(default_factory=Caching)
     log: Logging = field(default_factory=Logging)
+    usage: Recording = field(default_factory=Recording)
+    prices: Mapping[tuple[str, str], Price] = field(default_factory=dict)
+    """By provider's and model's name."""
 
     def default_credential(self, provider: str) -> Credential | None:
         """The credential that '' means for a provider (its name in lower case)."""
@@ -96,12 +100,19 @@ class Settings:
         return next(mine, None)
 
 
-_TABLES: Mapping[str, type] = {"network": Network, "limits": Limits, "cache": Caching, "log": Logging}
+_TABLES: Mapping[str, type] = {
+    "network": Network,
+    "limits": Limits,
+    "cache": Caching,
+    "usage": Recording,
+    "log": Logging,
+}
 
 
 def reference() -> Iterator[tuple[str, str, Key]]:
     """(table, key, what it is) of everything that the file may say, in the order to write it in."""
     tables = {"credentials.NAME": credentials.KEYS} | {name: keys(record) for name, record in _TABLES.items()}
+    tables["usage"] = {**tables["usage"], "prices": prices.KEY}
     for table, known in tables.items():
         for name, declaration in known.items():
             yield table, name, declaration
@@ -169,7 +180,10 @@ def parse(document: Mapping[str, object], environment: Mapping[str, str], *, whe
     limits = _limits(_table(document.get("limits", {}), f"{where} [limits]"), f"{where} [limits]")
     cache = storage.parse(Caching, _table(document.get("cache", {}), f"{where} [cache]"), f"{where} [cache]")
     log = storage.parse(Logging, _table(document.get("log", {}), f"{where} [log]"), f"{where} [log]")
-    return Settings(MappingProxyType(found), network, limits, cache, log)
+    usage = dict(_table(document.get("usage", {}), f"{where} [usage]"))
+    priced = prices.parse(_table(usage.pop("prices", {}), f"{where} [usage.prices]"), f"{where} [usage.prices]")
+    recording = storage.parse(Recording, usage, f"{where} [usage]")
+    return Settings(MappingProxyType(found), network, limits, cache, log, recording, priced)
 
 
 def _table(value: object, where: str) -> Mapping[str, object]:

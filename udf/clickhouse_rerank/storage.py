@@ -1,4 +1,4 @@
-"""What a worker may write to disk: the [cache] and [log] tables of the configuration."""
+"""What a worker may write to disk: the [cache], [usage] and [log] tables of the configuration."""
 
 import logging
 import math
@@ -28,7 +28,18 @@ class Logging:
     path: str = declared("", "A file that lines are appended to")
 
 
-_Table = TypeVar("_Table", Caching, Logging)
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Where the worker writes down what its calls cost and how they went."""
+
+    path: str = declared("", "The file that all processes append a line for each call to")
+    max_bytes: int = declared(
+        64 << 20, "Size at which the file gets another name and a new one begins; 0: never", "bytes"
+    )
+    kept: int = declared(8, "Files of other names that are kept; the oldest are deleted", "files")
+
+
+_Table = TypeVar("_Table", Caching, Logging, Recording)
 
 
 def parse(kind: type[_Table], table: Mapping[str, object], where: str) -> _Table:

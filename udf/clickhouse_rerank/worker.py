@@ -133,6 +133,11 @@ def _settings(arguments: "_Arguments") -> "Settings":
     return settings
 
 
+def _search_garbage_less() -> None:
+    gc.freeze()  # what is here now stays
+    gc.set_threshold(_GARBAGE_AFTER)
+
+
 async def _raised(error: RerankError) -> NoReturn:
     """Report an error by ending the process: what is on stderr then is the query's, whatever the registration says."""
     raise error
@@ -179,8 +184,7 @@ async def _serve(streams: _Streams, arguments: "_Arguments") -> int:
             if chunks.empty():
                 reranker.settle()
 
-    gc.freeze()  # what is here now stays
-    gc.set_threshold(_GARBAGE_AFTER)
+    _search_garbage_less()
     if arguments.progress:
         tell(reranker.counts, Path(arguments.progress))
     reading = asyncio.create_task(read_chunks())
@@ -190,6 +194,7 @@ async def _serve(streams: _Streams, arguments: "_Arguments") -> int:
         answering.result()
     reading.result()
     if not framing.between_chunks:
+        reranker.leave()
         return 1
     # The input has ended: the session is over, or a person piped one chunk in and reads on.
     unanswered = asyncio.create_task(chunks.join())

@@ -7,6 +7,7 @@ from .record import Option
 LOCAL: Mapping[str, Option] = {
     "min_score": Option("number"),
     "normalize": Option("text", choices=("none", "sigmoid")),
+    "dry_run": Option("boolean"),
 }
 """For every provider."""
 

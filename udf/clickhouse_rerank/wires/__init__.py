@@ -1,11 +1,11 @@
-"""One file per body shape; each has two pure functions, `body(call)` and `scores(payload, call)`."""
+"""One file per body shape; its pure functions: `body(call)`, `scores(payload, call)`, `billed(payload, headers)`."""
 
 from collections.abc import Mapping
 from typing import Protocol
 
 import orjson
 
-from ..model import Call, Scores, sendable
+from ..model import Billed, Call, Scores, sendable
 from . import (
     bedrock,
     cohere,
@@ -28,7 +28,8 @@ __all__ = ["WIRES", "MalformedError", "Wire", "encoded"]
 
 
 class Wire(Protocol):
-    """What a module in this folder offers: a call -> the JSON body; a parsed answer and its call -> scores."""
+    """What a module in this folder offers: a call -> the JSON body; a parsed answer and its call -> scores;
+    that answer and its headers, by lower-case name -> what it counts for, which no malformed number may prevent."""
 
     OWNS: frozenset[str]
     """Members of the body that only the wire writes: model_args may not name them."""
@@ -36,6 +37,8 @@ class Wire(Protocol):
     def body(self, call: Call) -> object: ...
 
     def scores(self, payload: object, call: Call) -> Scores: ...
+
+    def billed(self, payload: object, headers: Mapping[str, str]) -> Billed: ...
 
 
 WIRES: dict[str, Wire] = {

@@ -3,7 +3,9 @@
 Source: botocore's model of the service bedrock-agent-runtime, operation Rerank.
 """
 
-from ..model import Call, Scores
+from collections.abc import Mapping
+
+from ..model import Billed, Call, Scores
 from . import scored_items
 
 OWNS = frozenset(("queries", "sources", "rerankingConfiguration"))
@@ -33,3 +35,8 @@ def body(call: Call) -> object:
 def scores(payload: object, call: Call) -> Scores:
     """At least `numberOfResults` scored items, in any order."""
     return scored_items.read(payload, len(call.documents), call.top_n)
+
+
+def billed(payload: object, headers: Mapping[str, str]) -> Billed:
+    """It says nothing."""
+    return Billed()

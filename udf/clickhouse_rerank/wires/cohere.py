@@ -3,8 +3,10 @@
 Source: Cohere's OpenAPI document, `/v1/rerank` and `/v2/rerank`; Jina's, `/v1/rerank`; LocalAI core/schema/jina.go.
 """
 
-from ..model import Call, Scores
-from . import scored_items
+from collections.abc import Mapping
+
+from ..model import Billed, Call, Scores
+from . import scored_items, stated
 
 OWNS = frozenset(("model", "query", "documents", "top_n"))
 
@@ -19,3 +21,17 @@ def body(call: Call) -> object:
 def scores(payload: object, call: Call) -> Scores:
     """At least `top_n` scored items, in any order; a server that ignores top_n sends them all."""
     return scored_items.read(payload, len(call.documents), call.top_n)
+
+
+def billed(payload: object, headers: Mapping[str, str]) -> Billed:
+    """Tokens and search units from `meta`, `usage` or the places where single servers have them."""
+    tokens = stated.first(
+        payload,
+        ("usage", "total_tokens"),
+        ("meta", "billed_units", "total_tokens"),
+        ("meta", "billed_units", "input_tokens"),
+        ("meta", "tokens", "input_tokens"),
+        ("tokens", "input_tokens"),
+        ("total_tokens",),
+    )
+    return Billed(tokens, stated.first(payload, ("meta", "billed_units", "search_units"), ("usage", "search_units")))

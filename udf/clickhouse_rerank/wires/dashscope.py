@@ -6,8 +6,8 @@ Source: Alibaba Cloud Model Studio, text rerank API.
 from collections.abc import Mapping
 
 from ..errors import CallerError
-from ..model import Call, Scores
-from . import scored_items
+from ..model import Billed, Call, Scores
+from . import scored_items, stated
 
 OWNS = frozenset(("model", "input"))
 
@@ -29,3 +29,8 @@ def body(call: Call) -> object:
 def scores(payload: object, call: Call) -> Scores:
     """At least `top_n` scored items, in any order."""
     return scored_items.read(payload, len(call.documents), call.top_n)
+
+
+def billed(payload: object, headers: Mapping[str, str]) -> Billed:
+    """Tokens."""
+    return Billed(stated.first(payload, ("usage", "total_tokens")))

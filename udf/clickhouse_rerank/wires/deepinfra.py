@@ -5,7 +5,8 @@ Source: DeepInfra's reranker documentation; litellm llms/deepinfra/rerank.
 
 from collections.abc import Mapping
 
-from ..model import Call, Scores
+from ..model import Billed, Call, Scores
+from . import stated
 from .scored_items import MalformedError, finite
 
 OWNS = frozenset(("queries", "documents"))
@@ -24,3 +25,8 @@ def scores(payload: object, call: Call) -> Scores:
     if len(values) != len(call.documents):
         raise MalformedError(f"has {len(values)} scores for {len(call.documents)} documents")
     return [(at, finite(value)) for at, value in enumerate(values)]
+
+
+def billed(payload: object, headers: Mapping[str, str]) -> Billed:
+    """Tokens."""
+    return Billed(stated.first(payload, ("input_tokens",), ("inference_status", "tokens_input")))

@@ -5,7 +5,7 @@ Source: Elasticsearch's API documentation, `/_inference/rerank/{inference_id}`. 
 
 from collections.abc import Mapping
 
-from ..model import Call, Scores
+from ..model import Billed, Call, Scores
 from . import scored_items
 
 OWNS = frozenset(("query", "input", "top_n"))
@@ -25,3 +25,8 @@ def scores(payload: object, call: Call) -> Scores:
             for item in items
         ]
     return scored_items.read(payload, len(call.documents), call.top_n)
+
+
+def billed(payload: object, headers: Mapping[str, str]) -> Billed:
+    """It says nothing."""
+    return Billed()

@@ -6,7 +6,7 @@ record without a score has the score 0; ids are strings, here the positions.
 
 from collections.abc import Mapping
 
-from ..model import Call, Scores
+from ..model import Billed, Call, Scores
 from . import scored_items
 from .scored_items import MalformedError
 
@@ -32,6 +32,11 @@ def scores(payload: object, call: Call) -> Scores:
     if not isinstance(records, list):
         raise MalformedError("has no list of records")
     return scored_items.read([_item(record) for record in records], len(call.documents), call.top_n)
+
+
+def billed(payload: object, headers: Mapping[str, str]) -> Billed:
+    """It says nothing."""
+    return Billed()
 
 
 def _item(record: object) -> object:

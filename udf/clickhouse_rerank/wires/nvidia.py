@@ -3,8 +3,10 @@
 Source: NVIDIA's NeMo Retriever text reranking documentation; langchain-nvidia reranking.py.
 """
 
-from ..model import Call, Scores
-from . import scored_items
+from collections.abc import Mapping
+
+from ..model import Billed, Call, Scores
+from . import scored_items, stated
 
 OWNS = frozenset(("model", "query", "passages"))
 
@@ -19,3 +21,8 @@ def body(call: Call) -> object:
 def scores(payload: object, call: Call) -> Scores:
     """One item for every passage; a logit may be any number."""
     return scored_items.read(payload, len(call.documents), len(call.documents))
+
+
+def billed(payload: object, headers: Mapping[str, str]) -> Billed:
+    """Tokens."""
+    return Billed(stated.first(payload, ("usage", "total_tokens")))

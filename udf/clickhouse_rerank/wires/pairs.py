@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from ..errors import CallerError
-from ..model import Call, Scores
+from ..model import Billed, Call, Scores
 from .scored_items import MalformedError, finite
 
 OWNS = frozenset(("inputs",))
@@ -38,6 +38,11 @@ def scores(payload: object, call: Call) -> Scores:
     labels = {str(scored.get("label", "")) for entry in entries for scored in entry}
     label = call.score_label or _relevant_label(labels)
     return [(index, _score(entry, label, labels)) for index, entry in enumerate(entries)]
+
+
+def billed(payload: object, headers: Mapping[str, str]) -> Billed:
+    """It says nothing."""
+    return Billed()
 
 
 def _per_input(payload: object, inputs: int) -> list[list[Entry]]:

@@ -3,8 +3,10 @@
 Source: Pinecone's API reference, `/rerank` of version 2025-10; pinecone-python-client tests.
 """
 
-from ..model import Call, Scores
-from . import scored_items
+from collections.abc import Mapping
+
+from ..model import Billed, Call, Scores
+from . import scored_items, stated
 
 OWNS = frozenset(("model", "query", "documents", "top_n", "rank_fields"))
 
@@ -19,3 +21,8 @@ def body(call: Call) -> object:
 def scores(payload: object, call: Call) -> Scores:
     """At least `top_n` scored items, in any order."""
     return scored_items.read(payload, len(call.documents), call.top_n)
+
+
+def billed(payload: object, headers: Mapping[str, str]) -> Billed:
+    """Its rerank units are search units."""
+    return Billed(search_units=stated.first(payload, ("usage", "rerank_units")))

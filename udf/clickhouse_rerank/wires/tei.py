@@ -3,7 +3,9 @@
 Source: text-embeddings-inference docs/openapi.json, `/rerank`; its SageMaker image serves the same at `/invocations`.
 """
 
-from ..model import Call, Scores
+from collections.abc import Mapping
+
+from ..model import Billed, Call, Scores
 from . import scored_items
 
 OWNS = frozenset(("query", "texts"))
@@ -17,3 +19,9 @@ def body(call: Call) -> object:
 def scores(payload: object, call: Call) -> Scores:
     """One item for every text."""
     return scored_items.read(payload, len(call.documents), len(call.documents))
+
+
+def billed(payload: object, headers: Mapping[str, str]) -> Billed:
+    """Tokens, which it tells in a header; none behind a proxy that drops it."""
+    tokens = headers.get("x-compute-tokens", "")
+    return Billed(int(tokens) if tokens.isdecimal() and len(tokens) < 16 else 0)

@@ -3,8 +3,10 @@
 Source: vLLM's scoring protocol, `/score`.
 """
 
-from ..model import Call, Scores
-from . import scored_items
+from collections.abc import Mapping
+
+from ..model import Billed, Call, Scores
+from . import scored_items, stated
 
 OWNS = frozenset(("model", "text_1", "text_2", "queries", "documents", "items", "data_1", "data_2"))
 
@@ -18,3 +20,8 @@ def body(call: Call) -> object:
 def scores(payload: object, call: Call) -> Scores:
     """One item for every text."""
     return scored_items.read(payload, len(call.documents), len(call.documents))
+
+
+def billed(payload: object, headers: Mapping[str, str]) -> Billed:
+    """Tokens."""
+    return Billed(stated.first(payload, ("usage", "total_tokens")))

@@ -3,8 +3,10 @@
 Source: Voyage's API reference, `/v1/rerank`; voyageai-python tests.
 """
 
-from ..model import Call, Scores
-from . import scored_items
+from collections.abc import Mapping
+
+from ..model import Billed, Call, Scores
+from . import scored_items, stated
 
 OWNS = frozenset(("model", "query", "documents", "top_k"))
 
@@ -18,3 +20,8 @@ def body(call: Call) -> object:
 def scores(payload: object, call: Call) -> Scores:
     """At least `top_k` scored items, in any order."""
     return scored_items.read(payload, len(call.documents), call.top_n)
+
+
+def billed(payload: object, headers: Mapping[str, str]) -> Billed:
+    """Tokens."""
+    return Billed(stated.first(payload, ("usage", "total_tokens")))
