@@ -345,7 +345,7 @@ def test_a_wrong_command_line_is_one_line(worker: Start, arguments: list[str], w
 NOISY = """
 import os, subprocess, sys, warnings
 from clickhouse_rerank import rerank, worker
-async def rank(self, row, account):
+async def rank(self, row, account, digest):
     print("stray", flush=True)
     warnings.warn("stray")
     sys.stderr.write("stray")
@@ -451,7 +451,7 @@ def test_input_far_ahead_of_the_provider_waits_in_the_pipe(worker: Start, provid
     assert len(one.lines(rows, timeout_s=60)) == rows
     status = Path(f"/proc/{one.process.pid}/status").read_text("utf-8")
     (peak_kb,) = (int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
-    assert peak_kb < 160 * 1024
+    assert peak_kb < 200 * 1024
 
 
 def test_the_end_of_input_is_seen_behind_rows_not_yet_read(
