@@ -20,7 +20,7 @@ REASONS = {
     "httpx-aiohttp": "httpx's interface over aiohttp: a fifth of the processor time of httpx's own",
     "orjson": "JSON that is strict about numbers and depth, and fast",
     "boto3": "tests: an independent signature to compare with",
-    "clickhouse-connect": "tests: SQL as users send it",
+    "clickhouse-connect": "tests: SQL as users send it; for users as `clickhouse-rerank[check]`: `check --url`",
     "editables": "the editable installation of `make`",
     "google-re2": "tests: masking rules as the server applies them",
     "hatchling": "builds the package",

@@ -24,13 +24,13 @@ HEAVY = {"boto3", "botocore", "chdb", "numpy"}
 
 # Each imports from the layers above it only; a folder is one module.
 LAYERS: tuple[set[str], ...] = (
-    {"errors", "model", "install", "neighbours", "seclusion", "__init__"},
+    {"errors", "model", "install", "neighbours", "seclusion", "account", "server_config", "__init__"},
     {"formats", "wires", "local", "auth", "retry", "gate", "window", "wording"},
     {"providers", "framing"},
     {"options", "urls", "wrappers", "catalogue", "credentials", "masking"},
-    {"storage"},
-    {"settings", "aws"},
-    {"endpoints", "meter"},
+    {"storage", "installed"},
+    {"settings", "aws", "installation"},
+    {"endpoints", "meter", "changes"},
     {"guard", "plan", "score_file"},
     {"cache"},
     {"dialling"},
@@ -54,9 +54,10 @@ OWNERS = {
     "botocore": {"auth"},
     "bm25s": {"local"},
     "chdb": {"embedded"},
+    "clickhouse_connect": {"check"},
     "orjson": {"formats", "wires", "replies", "wording", "exchange", "rerank"},
 }
-LAZY = {"botocore", "chdb", "bm25s", "numpy"}
+LAZY = {"botocore", "chdb", "clickhouse_connect", "bm25s", "numpy"}
 
 
 def module(file: Path) -> str:
