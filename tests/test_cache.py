@@ -22,6 +22,7 @@ from clickhouse_rerank import cache, check, endpoints
 from clickhouse_rerank.cache import Cache
 from clickhouse_rerank.endpoints import Endpoint
 from clickhouse_rerank.errors import CallerError
+from clickhouse_rerank.installed import Places
 from clickhouse_rerank.model import Call, Ranking, Row, Scores
 from clickhouse_rerank.options import Options
 from clickhouse_rerank.settings import Settings, parse
@@ -429,7 +430,7 @@ def test_check_asks_whatever_is_known(provider: Provider, tmp_path: Path) -> Non
     (tmp_path / "config.toml").chmod(0o600)
     for _ in range(2):
         assert "cred:c for Cohere scored a document" in [
-            found.text for found in check.findings(variables, (), call=True)
+            found.text for found in check.findings(variables, Places(tmp_path, tmp_path, tmp_path / "config.toml"))
         ]
     assert len(provider.requests) == 2
 

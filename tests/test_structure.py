@@ -24,13 +24,24 @@ HEAVY = {"boto3", "botocore", "chdb", "numpy"}
 
 # Each imports from the layers above it only; a folder is one module.
 LAYERS: tuple[set[str], ...] = (
-    {"errors", "keys", "model", "install", "neighbours", "progress", "seclusion", "__init__"},
+    {
+        "errors",
+        "keys",
+        "model",
+        "install",
+        "neighbours",
+        "progress",
+        "seclusion",
+        "account",
+        "server_config",
+        "__init__",
+    },
     {"formats", "wires", "local", "auth", "retry", "gate", "window", "wording"},
     {"providers", "framing"},
     {"options", "urls", "wrappers", "catalogue", "credentials", "masking"},
-    {"storage", "prices"},
-    {"settings", "aws"},
-    {"endpoints", "meter"},
+    {"storage", "prices", "installed"},
+    {"settings", "aws", "installation"},
+    {"endpoints", "meter", "changes"},
     {"guard", "plan", "score_file", "usage_file"},
     {"cache", "usage", "estimate"},
     {"dialling"},
@@ -53,9 +64,10 @@ OWNERS = {
     "botocore": {"auth"},
     "bm25s": {"local"},
     "chdb": {"embedded"},
+    "clickhouse_connect": {"check"},
     "orjson": {"formats", "wires", "replies", "wording", "exchange", "rerank", "usage", "estimate"},
 }
-LAZY = {"botocore", "chdb", "bm25s", "numpy"}
+LAZY = {"botocore", "chdb", "clickhouse_connect", "bm25s", "numpy"}
 
 
 def module(file: Path) -> str:

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import __version__, catalogue, install, masking, progress, wrappers
+from . import __version__, catalogue, changes, installation, masking, progress, wrappers
 from .errors import RerankError
 from .formats import FORMATS
+from .installed import Places
+from .settings import DEFAULT_CONFIG, config_path
 
 _USER_SCRIPTS = Path("/var/lib/clickhouse/user_scripts")
 _CONFIG_DIR = Path("/etc/clickhouse-server")
@@ -32,11 +34,18 @@ def _parser() -> argparse.ArgumentParser:
         "--format", default="", help="output format (default: PrettyCompact on a terminal, else TabSeparated)"
     )
 
-    put = commands.add_parser("install", help="register Rerank with a ClickHouse server or a chDB udf_path")
-    put.add_argument("--user-scripts", type=Path, default=_USER_SCRIPTS, help=f"default {_USER_SCRIPTS}")
-    put.add_argument("--config-dir", type=Path, default=_CONFIG_DIR, help=f"default {_CONFIG_DIR}")
-    put.add_argument("--format", choices=FORMATS, default="JSONEachRow", help="what server and worker speak")
-    put.add_argument("--dry-run", action="store_true", help="print the files instead of writing them")
+    places = _places_parser()
+    put = commands.add_parser(
+        "install", parents=[places], help="register Rerank with a ClickHouse server or a chDB udf_path"
+    )
+    put.add_argument(
+        "--format", choices=FORMATS, help="what server and worker speak (default: as installed, else JSONEachRow)"
+    )
+    put.add_argument("--pool-size", type=_count, metavar="N", help="processes at most (default: as installed, else 16)")
+    put.add_argument("--dry-run", action="store_true", help="print every change instead of making it")
+
+    take = commands.add_parser("uninstall", parents=[places], help="remove what install wrote, and nothing else")
+    take.add_argument("--dry-run", action="store_true", help="print what would be removed")
 
     pack = commands.add_parser("bundle", help="write the ZIP that ClickHouse Cloud takes, and what its console asks")
     pack.add_argument("--output", type=Path, default=Path("rerank.zip"), metavar="FILE", help="default rerank.zip")
@@ -50,15 +59,40 @@ def _parser() -> argparse.ArgumentParser:
     table = commands.add_parser("providers", help="print the providers with their defaults and limits")
     table.add_argument("--format", choices=("text", "markdown"), default="text")
 
-    look = commands.add_parser("check", help="look for mistakes in an installation, one line each")
-    look.add_argument("--user-scripts", type=Path, default=_USER_SCRIPTS, help=f"default {_USER_SCRIPTS}")
-    look.add_argument("--config-dir", type=Path, default=_CONFIG_DIR, help=f"default {_CONFIG_DIR}")
+    look = commands.add_parser("check", parents=[places], help="look for mistakes in an installation, one line each")
+    look.add_argument(
+        "--url", default="", help="a running server, as http://user@host:8123/; its password from CLICKHOUSE_PASSWORD"
+    )
     look.add_argument("--no-calls", action="store_true", help="do not ask each provider to score one document")
 
     commands.add_parser("masking", help="print query_masking_rules that hide keys in SQL from the server's logs")
 
     commands.add_parser("worker", help="the process that ClickHouse starts", add_help=False)
     return parser
+
+
+def _places_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--user-scripts", type=Path, default=_USER_SCRIPTS, metavar="DIR", help=f"default {_USER_SCRIPTS}"
+    )
+    parser.add_argument("--config-dir", type=Path, default=_CONFIG_DIR, metavar="DIR", help=f"default {_CONFIG_DIR}")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help=f"default CLICKHOUSE_RERANK_CONFIG, else {DEFAULT_CONFIG}"
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _places(arguments: argparse.Namespace) -> Places:
+    config = arguments.config or config_path(os.environ)[0]
+    return Places(arguments.user_scripts.absolute(), arguments.config_dir.absolute(), config.absolute())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,6 +111,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except PermissionError as error:
+        print(f"{error.filename}: permission denied. Run this as root, or as who owns it.", file=sys.stderr)
+        return 1
     except (RerankError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -84,22 +121,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    match arguments.command:
-        case "demo":
-            from .demo import run
-
-            return run(arguments.provider, arguments.base_url, arguments.model)
-        case "sql":
-            return _sql(arguments.query, arguments.path, arguments.format)
-        case "install":
-            return _install(arguments)
-        case "check":
-            return _check(arguments)
-        case "bundle":
-            return _bundle(arguments)
-        case _:
-            print(_text(arguments), end="")
-            return 0
+    commands = {
+        "demo": _demo,
+        "sql": _sql,
+        "install": _install,
+        "uninstall": _uninstall,
+        "check": _check,
+        "bundle": _bundle,
+    }
+    if arguments.command in commands:
+        return commands[arguments.command](arguments)
+    print(_text(arguments), end="")
+    return 0
 
 
 def _text(arguments: argparse.Namespace) -> str:
@@ -113,14 +146,21 @@ def _text(arguments: argparse.Namespace) -> str:
             return "".join(f"{statement}\n" for _, statement in made)
 
 
-def _sql(query: str, path: str, format_name: str) -> int:
+def _demo(arguments: argparse.Namespace) -> int:
+    from .demo import run
+
+    return run(arguments.provider, arguments.base_url, arguments.model)
+
+
+def _sql(arguments: argparse.Namespace) -> int:
     from .embedded import Engine, QueryError
 
-    text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape") if query == "-" else query
-    if not format_name:
-        format_name = "PrettyCompact" if sys.stdout.isatty() else "TabSeparated"
+    text = arguments.query
+    if text == "-":
+        text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+    format_name = arguments.format or ("PrettyCompact" if sys.stdout.isatty() else "TabSeparated")
     try:
-        with Engine(path) as engine:
+        with Engine(arguments.path) as engine:
             work = progress.started(lambda: engine.query(text, format_name))
             try:
                 if sys.stderr.isatty():
@@ -140,18 +180,23 @@ def _sql(query: str, path: str, format_name: str) -> int:
 
 
 def _install(arguments: argparse.Namespace) -> int:
-    rules = install.File(arguments.config_dir / "config.d" / masking.FILE, masking.xml(), 0o644)
-    for file in (*install.plan(arguments.user_scripts, arguments.config_dir, arguments.format), rules):
-        if arguments.dry_run:
-            print(f"would write {file.path} (mode {file.mode:o}):\n{file.text}")
-        else:
-            install.write(file)
-            print(f"wrote {file.path}")
+    places = _places(arguments)
+    todo = installation.installing(places, arguments.format, arguments.pool_size)
     if not arguments.dry_run:
-        print("\nRun next, in SQL:\n\n    SYSTEM RELOAD FUNCTIONS;")
-        print("    SELECT Rerank('red apple', ['green pear', 'red apple'], 1, 'BM25', '', '', '');")
-        print("\nThe wrappers: clickhouse-rerank functions | clickhouse-client --multiquery")
-    return 0
+        installation.carry_out(places, todo)
+    print("".join(changes.of_installing(places, todo, dry_run=arguments.dry_run)), end="")
+    return 3 if todo.in_the_way(places) else 0
+
+
+def _uninstall(arguments: argparse.Namespace) -> int:
+    places = _places(arguments)
+    todo = installation.removing(places)
+    if todo is None:
+        print(f"nothing is installed: there is no {places.record}")
+        return 0
+    gone = todo.folders if arguments.dry_run else installation.remove(todo)
+    print("".join(changes.of_removing(todo, gone, dry_run=arguments.dry_run)), end="")
+    return 3 if set(todo.kept) - {places.config} else 0
 
 
 def _bundle(arguments: argparse.Namespace) -> int:
@@ -173,12 +218,13 @@ def _bundle(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from .check import findings
+    from .check import address, findings
 
-    installed = (arguments.user_scripts / install.LAUNCHER, arguments.config_dir / install.REGISTRATION)
+    user, password = os.environ.get("CLICKHOUSE_USER", "default"), os.environ.get("CLICKHOUSE_PASSWORD", "")
+    server = address(arguments.url, user, password) if arguments.url else None
     mistakes = 0
-    for finding in findings(os.environ, installed, call=not arguments.no_calls):
-        print("ok  " if finding.good else "FIX ", finding.text)
+    for finding in findings(os.environ, _places(arguments), call=not arguments.no_calls, server=server):
+        print("ok  " if finding.good else "FIX ", finding.text, flush=True)
         mistakes += not finding.good
     return 1 if mistakes else 0
 

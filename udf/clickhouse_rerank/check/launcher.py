@@ -1,0 +1,116 @@
+"""Python: that what the launcher names is there, has this version of the package, and answers as the server asks it."""
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from .. import __version__, install
+from ..account import Account, kept_from_running
+from ..installed import Places
+from .files import there
+from .finding import Finding
+
+_MIN_PYTHON = (3, 11)
+_VERSIONS = """
+import sys
+print(*sys.version_info[:2])
+from clickhouse_rerank import __version__
+print(__version__)
+"""
+_TIMEOUT_S = 30.0
+_AGAIN = "Run clickhouse-rerank install from an environment that has it."
+_CHUNKS = {
+    "JSONEachRow": b'{"query":"red apple","documents":["green pear","red apple"],"top_k":1,'
+    b'"provider":"BM25","base_url":"","api_key":"","others":""}\n',
+    "TabSeparated": b"red apple\t['green pear','red apple']\t1\tBM25\t\t\t\n",
+    "RowBinary": b"\x09red apple\x02\x0agreen pear\x09red apple\x01\0\0\0\x04BM25\0\0\0",
+}
+"""One row as the server sends it."""
+
+
+def findings(environment: Mapping[str, str], places: Places, who: Account) -> Iterator[Finding]:
+    """Of the launcher's environment; nothing of it is run as root where the server has another account."""
+    try:
+        python = install.interpreter(places.launcher.read_text("utf-8", "replace"))
+    except OSError:
+        return  # `files` has said so
+    wrong = list(_interpreter(places.launcher, python, who)) or list(_versions(places.launcher, python, who))
+    yield from wrong
+    if all(finding.good for finding in wrong):
+        yield _answer(environment, places, who)
+
+
+def _interpreter(launcher: Path, python: str, who: Account) -> Iterator[Finding]:
+    """What keeps the server from it."""
+    if not python:
+        yield Finding(False, f"{launcher} is no launcher of clickhouse-rerank. Move it away. {_AGAIN}")
+    elif not there(Path(python)):
+        yield Finding(False, f"{launcher} names {python}, which is gone. {_AGAIN}")
+    elif reason := kept_from_running(who, python):
+        yield Finding(False, reason)
+
+
+def _versions(launcher: Path, python: str, who: Account) -> Iterator[Finding]:
+    """Python's and the package's."""
+    code, out, _ = _run([python, "-I", "-c", _VERSIONS], b"", {}, who)
+    version, _, package = out.decode("utf-8", "replace").strip().partition("\n")
+    number = tuple(int(part) for part in version.split() if part.isdecimal())
+    if len(number) != 2:
+        yield Finding(False, f"{python} does not run as {who.name} (exit code {code}). {_AGAIN}")
+    elif number < _MIN_PYTHON:
+        yield Finding(False, f"{python} is Python {number[0]}.{number[1]}, and 3.11 is needed. {_AGAIN}")
+    elif not package:
+        yield Finding(False, f"{python} has no clickhouse_rerank that {who.name} can import. {_AGAIN}")
+    elif package != __version__:
+        yield Finding(
+            False, f"{launcher} runs clickhouse-rerank {package} of {python}; this is {__version__}. {_AGAIN}"
+        )
+    else:
+        yield Finding(True, f"{launcher} runs clickhouse-rerank {package} on Python {number[0]}.{number[1]}")
+
+
+def _answer(environment: Mapping[str, str], places: Places, who: Account) -> Finding:
+    """One row through the launcher, called as the registration says."""
+    again = "Run: clickhouse-rerank install"
+    try:
+        root = ElementTree.parse(places.registration).getroot()  # noqa: S314 - the server's own files
+    except (OSError, ElementTree.ParseError):
+        return Finding(False, f"{places.registration} cannot be read as XML. Move it away. {again}")
+    function = next((f for f in root.iterfind("function") if f.findtext("name") == "Rerank"), None)
+    words = (function.findtext("command") or "").split() if function is not None else []
+    chunk = _CHUNKS.get(function.findtext("format") or "") if function is not None else None
+    if chunk is None or not words or words[0] != places.launcher.name:
+        return Finding(
+            False, f"{places.registration} registers no Rerank with the command {places.launcher.name}. {again}"
+        )
+    code, out, errors = _run([str(places.launcher), *words[1:]], b"1\n" + chunk, environment, who)
+    said = "".join(c if c.isprintable() else " " for c in errors.decode("utf-8", "replace")).strip()
+    if code == 0 and b"red apple" in out and not said:
+        return Finding(True, f"{places.launcher} answers as {who.name}")
+    if said.startswith("Rerank: CONFIG: "):
+        return Finding(False, said.removeprefix("Rerank: CONFIG: "))
+    return Finding(False, f"{places.launcher} does not answer as {who.name} (exit code {code}). {said[:500] or again}")
+
+
+def _run(command: list[str], sent: bytes, environment: Mapping[str, str], who: Account) -> tuple[int, bytes, bytes]:
+    """(exit code, stdout, stderr), as the server's account where this may choose; -1 for what does not start or end."""
+    as_server: dict[str, Any] = {}
+    if os.geteuid() == 0 and who.uid != 0:
+        as_server = {"user": who.uid, "group": who.gid, "extra_groups": who.groups}
+    pipe = subprocess.PIPE
+    try:
+        process = subprocess.Popen(  # noqa: S603 - what the server runs
+            command, stdin=pipe, stdout=pipe, stderr=pipe, env=dict(environment), cwd="/", **as_server
+        )
+    except OSError as error:
+        return -1, b"", f"{error.strerror}.".encode()
+    with process:
+        try:
+            out, errors = process.communicate(sent, _TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return -1, b"", b"It does not end."
+    return process.returncode, out, errors
