@@ -12,17 +12,15 @@ import subprocess
 import sys
 import tomllib
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import engine_bytes
 from clickhouse_rerank import account, cli, install, installation
-from clickhouse_rerank.errors import CallerError
 from clickhouse_rerank.installed import Places, digest
 from clickhouse_rerank.model import Row
-from clickhouse_rerank.settings import Settings, parse
+from clickhouse_rerank.settings import Settings, parse, reference
 from conftest import ROOT, Worker, worker_environment
 
 FORMATS = engine_bytes.FORMATS
@@ -184,8 +182,8 @@ def test_an_upgrade_replaces_what_the_older_version_wrote(root: Root, monkeypatc
     """All but the configuration, which stays even untouched, and goes with `uninstall` all the same."""
     before = root.state()
     with monkeypatch.context() as older:
-        source = install._source
-        older.setattr(install, "_source", lambda name: source(name) + ("" if name == install.REGISTRATION else "\n"))
+        source = install.source
+        older.setattr(install, "source", lambda name: source(name) + ("" if name == install.REGISTRATION else "\n"))
         older.setattr(installation, "__version__", "0.0.1")
         older.setattr("clickhouse_rerank.masking.xml", lambda: "<clickhouse/>\n")
         assert root.run("install") == 0
@@ -512,19 +510,6 @@ def test_a_pool_has_a_size(root: Root, size: str) -> None:
     assert raised.value.code == 2
 
 
-def known(document: dict[str, object]) -> list[str]:
-    """The names that an error about an unknown one lists."""
-    with pytest.raises(CallerError) as raised:
-        parse(document, {}, where="f")
-    return re.sub(r".*Known: (.*)\.", r"\1", str(raised.value)).split(", ")
-
-
-def sections() -> Iterator[tuple[str, list[str]]]:
-    for section in known({"unknown": {}}):
-        table: dict[str, object] = {"unknown": 1}
-        yield section, known({section: {"p": table} if section == "credentials" else table})
-
-
 TEMPLATE = (ROOT / "udf" / "config.toml").read_text("utf-8")
 SETTINGS = re.sub(r"(?m)^#(?=[\[a-z])", "", TEMPLATE)
 """With every setting that stands in a comment made."""
@@ -536,29 +521,25 @@ def test_the_installed_configuration_makes_no_setting() -> None:
 
 
 def test_the_installed_configuration_names_every_setting() -> None:
-    """Each section and key that settings.py knows, and no other: a new one belongs into udf/config.toml too."""
+    """Each section and key that settings.py declares, in its order of sections: a new one belongs into it too."""
     document = tomllib.loads(SETTINGS)
-    assert list(document) == [section for section, _ in sections()], (
-        "sections of udf/config.toml and of settings.py differ"
-    )
-    for section, keys in sections():
-        table = document[section]["prod"] if section == "credentials" else document[section]
-        assert sorted(table) == sorted(keys), f"keys of [{section}] in udf/config.toml and in settings.py differ"
+    named = [(section, key) for section in document for key in document[section].get("prod", document[section])]
+    declared = [(table.removesuffix(".NAME"), key) for table, key, _ in reference()]
+    assert list(dict(named)) == list(dict(declared)), "sections of udf/config.toml and of settings.py differ"
+    assert sorted(named) == sorted(declared), "keys of udf/config.toml and of settings.py differ"
 
 
 def test_the_installed_configuration_shows_the_defaults() -> None:
     """Each number is what holds without it, and with one key per credential all of it is taken."""
     document = tomllib.loads(SETTINGS)
-    defaults = Settings()
-    for section in document.keys() - {"credentials"}:
-        for key, value in document[section].items():
-            default = getattr(getattr(defaults, section), key)
-            assert (value if default not in ("", ()) else type(default)(value) and default) == default, key
-    credential = document["credentials"]["prod"]
+    for table, key, what in reference():
+        if what.type in (int, float, bool) and what.default is not None:
+            section = document["credentials"]["prod"] if table == "credentials.NAME" else document[table]
+            assert section[key] == what.default, key
     for key in ("api_key_file", "api_key_env", "aws_identity"):
-        del credential[key]
+        del document["credentials"]["prod"][key]
     del document["network"]["ca_file"]
-    assert dataclasses.replace(parse(document, {}, where="f").limits, counters="") == defaults.limits
+    assert dataclasses.replace(parse(document, {}, where="f").limits, counters="") == Settings().limits
 
 
 def test_places_are_those_of_the_packages() -> None:
