@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from itertools import pairwise
 from statistics import median
 
 from clickhouse_rerank.embedded import QueryError
@@ -21,6 +20,7 @@ from .worker_figures import codec, cold_start, memory
 Say = Callable[[str], None]
 _SMALL = Work(1000, 5, 100)
 _PER_MINUTE = 12_000
+_CALLS_A_TURN = 20
 
 
 def run(provider: Provider, sizes: Sizes, results: Results, say: Say) -> None:
@@ -59,26 +59,36 @@ def added_latency(provider: Provider, sizes: Sizes) -> list[Figure]:
 
 
 def _latencies(work: Work, port: int, calls: int) -> tuple[float, float, float]:
+    """Medians in ms: a call in SQL, the same request on a kept socket, a query without Rerank; each warm, in turns."""
     path = f"/0/{work.items}/200"
-    took: tuple[list[float], list[float], list[float]] = ([], [], [])
     with sql.Bench() as bench, socket.create_connection(("127.0.0.1", port)) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         bench.fill(work)
-        for call in range(calls + 10):
-            query = f"latency {os.getpid()} {call}"
-            data = load.request(port, path, work, query=query)
+
+        def in_sql(query: str) -> Callable[[], object]:
             statement = f"""SELECT Rerank('{query}', documents, {work.top_k}, 'Cohere',
                 'http://127.0.0.1:{port}{path}/v2/rerank', '{KEY}', '') FROM work"""
-            marks = [time.perf_counter()]
-            bench.engine.query(statement)
-            marks.append(time.perf_counter())
-            load.ask(sock, data)
-            marks.append(time.perf_counter())
-            bench.engine.query(f"SELECT arraySlice(documents, 1, {work.top_k}) FROM work WHERE '{query}' != ''")
-            marks.append(time.perf_counter())
-            if call >= 10:
-                for times, (begin, end) in zip(took, pairwise(marks), strict=True):
-                    times.append(1000 * (end - begin))
+            return lambda: bench.engine.query(statement)
+
+        def direct(query: str) -> Callable[[], object]:
+            data = load.request(port, path, work, query=query)
+            return lambda: load.ask(sock, data)
+
+        def without(query: str) -> Callable[[], object]:
+            statement = f"SELECT arraySlice(documents, 1, {work.top_k}) FROM work WHERE '{query}' != ''"
+            return lambda: bench.engine.query(statement)
+
+        took: tuple[list[float], list[float], list[float]] = ([], [], [])
+        for turn in range(calls // _CALLS_A_TURN + 1):
+            for times, made in zip(took, (in_sql, direct, without), strict=True):
+                fresh = []
+                for number in range(_CALLS_A_TURN):
+                    call = made(f"latency {os.getpid()} {turn} {number}")
+                    began = time.perf_counter()
+                    call()
+                    fresh.append(1000 * (time.perf_counter() - began))
+                if turn:
+                    times.extend(fresh)
     sql_ms, direct_ms, engine_ms = map(median, took)
     return sql_ms, direct_ms, engine_ms
 
