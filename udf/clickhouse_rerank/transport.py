@@ -53,7 +53,7 @@ class Transport:
     def __init__(self, network: Network, limits: Limits) -> None:
         self._network = network
         self._limits = limits
-        self._timeout = aiohttp.ClientTimeout(total=None, connect=limits.connect_s, sock_connect=limits.connect_s)
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=limits.connect_s)
         self._target = lru_cache(maxsize=_MAX_TARGETS)(self._target_anew)
         self._session: aiohttp.ClientSession | None = None
         self._context: ssl.SSLContext | None = None
