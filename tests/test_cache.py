@@ -22,7 +22,7 @@ from clickhouse_rerank import cache, check, endpoints
 from clickhouse_rerank.cache import Cache
 from clickhouse_rerank.endpoints import Endpoint
 from clickhouse_rerank.errors import CallerError
-from clickhouse_rerank.installed import Places
+from clickhouse_rerank.installation.record import Places
 from clickhouse_rerank.model import Call, Ranking, Row, Scores
 from clickhouse_rerank.options import Options
 from clickhouse_rerank.settings import Settings, parse

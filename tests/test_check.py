@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from clickhouse_http import Failure, Server
-from clickhouse_rerank import __version__, account, cli, installation, wrappers
+from clickhouse_rerank import __version__, cli, wrappers
 from clickhouse_rerank.formats import FORMATS
+from clickhouse_rerank.installation import account, steps
 from conftest import Sql, worker_environment
 from provider import Provider, Reply
 
@@ -339,7 +340,7 @@ def test_files_of_an_older_version(
     assert installed.check("--no-calls") == 0
     assert any(line.startswith(f"{installed.registration} was changed since") for line in lines(capsys)[0])
     with monkeypatch.context() as older:
-        older.setattr(installation, "__version__", "0.0.1")
+        older.setattr(steps, "__version__", "0.0.1")
         installed.registration.unlink()
         assert installed.run("install") == 0
     capsys.readouterr()

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 import engine_bytes
-from clickhouse_rerank import account, cli, install, installation
-from clickhouse_rerank.installed import Places, digest
+from clickhouse_rerank import cli, install
+from clickhouse_rerank.installation import account, steps
+from clickhouse_rerank.installation.record import Places, digest
 from clickhouse_rerank.model import Row
 from clickhouse_rerank.settings import Settings, parse, reference
 from conftest import ROOT, Worker, worker_environment
@@ -184,14 +185,14 @@ def test_an_upgrade_replaces_what_the_older_version_wrote(root: Root, monkeypatc
     with monkeypatch.context() as older:
         source = install.source
         older.setattr(install, "source", lambda name: source(name) + ("" if name == install.REGISTRATION else "\n"))
-        older.setattr(installation, "__version__", "0.0.1")
+        older.setattr(steps, "__version__", "0.0.1")
         older.setattr("clickhouse_rerank.masking.xml", lambda: "<clickhouse/>\n")
         assert root.run("install") == 0
     old = root.config.read_text()
     assert root.run("install") == 0
     assert root.launcher.read_text() == install.launcher() and "rule_rerank_1" in root.rules.read_text()
     assert root.config.read_text() == old != install.configuration()
-    assert json.loads(root.record.read_text())["version"] == installation.__version__
+    assert json.loads(root.record.read_text())["version"] == steps.__version__
     assert root.run("uninstall") == 0
     assert root.state() == before
 

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import __version__, catalogue, changes, installation, masking, progress, wrappers
+from . import __version__, catalogue, masking, progress, wrappers
 from .errors import RerankError
 from .formats import FORMATS
-from .installed import Places
+from .installation import changes, steps
+from .installation.record import Places
 from .settings import DEFAULT_CONFIG, config_path
 
 _USER_SCRIPTS = Path("/var/lib/clickhouse/user_scripts")
@@ -181,20 +182,20 @@ def _sql(arguments: argparse.Namespace) -> int:
 
 def _install(arguments: argparse.Namespace) -> int:
     places = _places(arguments)
-    todo = installation.installing(places, arguments.format, arguments.pool_size)
+    todo = steps.installing(places, arguments.format, arguments.pool_size)
     if not arguments.dry_run:
-        installation.carry_out(places, todo)
+        steps.carry_out(places, todo)
     print("".join(changes.of_installing(places, todo, dry_run=arguments.dry_run)), end="")
     return 3 if todo.in_the_way(places) else 0
 
 
 def _uninstall(arguments: argparse.Namespace) -> int:
     places = _places(arguments)
-    todo = installation.removing(places)
+    todo = steps.removing(places)
     if todo is None:
         print(f"nothing is installed: there is no {places.record}")
         return 0
-    gone = todo.folders if arguments.dry_run else installation.remove(todo)
+    gone = todo.folders if arguments.dry_run else steps.remove(todo)
     print("".join(changes.of_removing(todo, gone, dry_run=arguments.dry_run)), end="")
     return 3 if set(todo.kept) - {places.config} else 0
 

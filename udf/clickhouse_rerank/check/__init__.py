@@ -6,9 +6,9 @@ One finding is one line; a finding that is no success says what to do. No line h
 import os
 from collections.abc import Iterator, Mapping
 
-from .. import account
 from ..errors import RerankError
-from ..installed import Places
+from ..installation import account
+from ..installation.record import Places
 from ..settings import CONFIG_VARIABLE, config_path, load
 from . import credentials, files, launcher
 from . import server as running

@@ -7,11 +7,12 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from .. import __version__, server_config
-from ..account import Account, obstacle
+from .. import __version__
 from ..credentials import check_mode
 from ..errors import RerankError
-from ..installed import Places, read
+from ..installation import server_config
+from ..installation.account import Account, obstacle
+from ..installation.record import Places, read
 from .finding import Finding
 
 _INSTALL = "Run: clickhouse-rerank install"

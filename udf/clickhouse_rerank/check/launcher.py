@@ -8,8 +8,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from .. import __version__, install
-from ..account import Account, kept_from_running
-from ..installed import Places
+from ..installation.account import Account, kept_from_running
+from ..installation.record import Places
 from .files import there
 from .finding import Finding
 

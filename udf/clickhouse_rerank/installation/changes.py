@@ -5,10 +5,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ..settings import CONFIG_VARIABLE, DEFAULT_CONFIG
 from . import account, server_config
-from .installation import Change, Installing, Removing
-from .installed import Places
-from .settings import CONFIG_VARIABLE, DEFAULT_CONFIG
+from .record import Places
+from .steps import Change, Installing, Removing
 
 _NEXT = """
 Run next, in SQL:

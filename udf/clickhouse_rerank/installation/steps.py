@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from . import __version__, account, install, masking
-from .credentials import wrong
-from .install import File
-from .installed import Places, Record, digest, read
+from .. import __version__, install, masking
+from ..credentials import wrong
+from ..install import File
+from . import account
+from .record import Places, Record, digest, read
 
 _FOLDER_MODE = 0o755
 

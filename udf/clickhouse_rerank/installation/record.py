@@ -13,10 +13,10 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from . import install, masking
-from .credentials import wrong
-from .formats import FORMATS
-from .install import File
+from .. import install, masking
+from ..credentials import wrong
+from ..formats import FORMATS
+from ..install import File
 
 RECORD = "rerank_installed.json"
 
