@@ -24,7 +24,7 @@ _WINDOW_S = 30.0
 _MANY = 50
 _NEARLY_ALL = 0.9
 _FLOWING_S = 150.0
-_FIRST_GUESS_S = 0.1
+_FIRST_GUESS_S = 0.025
 _LONGEST_GUESS_S = 1.0
 _LONGEST_PAUSE_S = 60.0
 _PROBE_EVERY_S = 1.0
@@ -187,7 +187,7 @@ class Gate:
         """The endpoint said "too many requests", and perhaps for how long, to one sent at `asked_at` of the clock.
 
         The gate is halved, by the first of those that were under way together, and once until one is accepted. Nobody
-        is let in until the wait is over; where the endpoint names none, that is a tenth of a second, doubled up to one.
+        is let in until the wait is over; where the endpoint names none, that is 25 ms, doubled up to a second.
         """
         self._looked(back=False)
         now = self._clock()
