@@ -22,9 +22,12 @@ class Part:
     body: bytes
 
 
-def scored_positions(row: Row) -> list[int]:
+def scored_positions(row: Row) -> Sequence[int]:
     """Positions of the documents that are sent: those that are not blank, which many APIs refuse."""
-    return [i for i, document in enumerate(row.documents) if document and not document.isspace()]
+    documents = row.documents
+    if all(documents) and not any(map(str.isspace, documents)):
+        return range(len(documents))
+    return [i for i, document in enumerate(documents) if document and not document.isspace()]
 
 
 def call(row: Row, positions: Sequence[int], endpoint: Endpoint) -> Call:
@@ -33,7 +36,7 @@ def call(row: Row, positions: Sequence[int], endpoint: Endpoint) -> Call:
     Where each document is scored for itself over the network, equal ones are one.
     """
     options, provider = endpoint.options, endpoint.provider
-    documents = [row.documents[i] for i in positions]
+    documents = row.documents if len(positions) == len(row.documents) else [row.documents[i] for i in positions]
     if provider.wire and not endpoint.is_listwise:
         documents = _distinct(documents)
     return Call(

@@ -24,7 +24,8 @@ _NAN = orjson.Fragment(b"NaN")
 
 def decode(raw: bytes) -> Row:
     """One line -> Row."""
-    raw = raw.rstrip(b",\r\n")
+    if b"," in raw[-3:]:
+        raw = raw.rstrip(b",\r\n")
     try:
         row = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -37,7 +38,7 @@ def decode(raw: bytes) -> Row:
             "INPUT", "A row lacks an argument. Register the function with seven named arguments."
         ) from None
     whole = type(documents) is list and type(top_k) is int and top_k >= 0
-    if not whole or not all(type(text) is str for text in (*texts, *documents)):
+    if not whole or not {str}.issuperset(map(type, (*texts, *documents))):
         raise CallerError("INPUT", "A row has an argument of another type. Register String, Array(String) and UInt32.")
     return Row(texts[0], documents, top_k, texts[1], texts[2], texts[3], texts[4])
 
