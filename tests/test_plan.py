@@ -202,7 +202,7 @@ def test_bytes_that_are_no_text_reach_the_provider_as_replacement_characters() -
 def test_blank_documents_are_never_sent_and_come_last(found: list[str], top_k: int) -> None:
     """In input order, as nan, and only as far as top_k reaches."""
     one = row(found, top_k)
-    positions = plan.scored_positions(one)
+    positions = list(plan.scored_positions(one))
     assert positions == [i for i, text in enumerate(found) if text.strip()]
     ranking = plan.ranking(one, positions, [(at, float(at)) for at in range(len(positions))], resolved("Cohere"))
     scored = [index for index, score in ranking if not math.isnan(score)]
