@@ -84,7 +84,7 @@ class Sizes:
 
 
 FULL = Sizes(
-    rounds=3,
+    rounds=5,
     main=Work(1000, 50, 1000),
     serial_rows=50,
     latency_calls=300,

@@ -30,7 +30,7 @@ _USAGE = (
     "[--bundled FOLDER] [--progress FOLDER]"
 )
 _MAX_REPORT = 4000  # the engine reads 4,096 bytes of stderr before it stops polling; the rest would fail the next query
-_READ_BYTES = 1 << 20
+_READ_BYTES = 1 << 16  # all rows that are read at once are planned at once, while answers wait for their turn
 _PIPE_BYTES = 1 << 20
 _AFTER_EOF_S = 0.8
 _LOOK_FOR_END_S = 0.2
