@@ -87,12 +87,17 @@ class Endpoint:
         server = auth.server_identity().known if self.ambient else ()
         return (self.key.reveal(), chosen.session_token, chosen.access_key_id, *server, *self.others_keys)
 
+    @cached_property
+    def _key_headers(self) -> Mapping[str, str]:
+        record = self.provider
+        return {**self.headers, **auth.key_header(self.key, record.key_header, record.key_format)}
+
     def signed(self, headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:
         """`headers` with the provider's own and the proof of who asks, for a request with this body."""
         record, chosen = self.provider, self.options
-        headers = {**headers, **self.headers}
         if record.aws is None:
-            return {**headers, **auth.key_header(self.key, record.key_header, record.key_format)}
+            return {**headers, **self._key_headers}
+        headers = {**headers, **self.headers}
         keys = auth.AwsKeys(chosen.access_key_id, self.key, chosen.session_token)
         if self.ambient:
             keys = auth.server_identity().keys()

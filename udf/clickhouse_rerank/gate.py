@@ -11,8 +11,7 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 from .errors import ProviderFailedError
 from .neighbours import Neighbours
@@ -74,14 +73,9 @@ class Gate:
             return 1  # until one is answered, the others would only be refused again
         return max(1, min(int(self._limit), int(self._most) // self._neighbours.count()))
 
-    @asynccontextmanager
-    async def place(self, *, again: bool) -> AsyncIterator[None]:
+    def place(self, *, again: bool) -> "_Place":
         """Hold one place; `again` for a request that was turned away, which goes before those that never had one."""
-        await self._enter(again)
-        try:
-            yield
-        finally:
-            self._leave()
+        return _Place(self, again)
 
     async def _enter(self, again: bool) -> None:
         if not self._is_counted:
@@ -241,3 +235,19 @@ class Gate:
             _, asked, accepted = self._seconds.popleft()
             self._asked -= asked
             self._accepted -= accepted
+
+
+class _Place:
+    """One visit to a gate."""
+
+    __slots__ = ("_again", "_gate")
+
+    def __init__(self, gate: Gate, again: bool) -> None:
+        self._gate = gate
+        self._again = again
+
+    async def __aenter__(self) -> None:
+        await self._gate._enter(self._again)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._gate._leave()

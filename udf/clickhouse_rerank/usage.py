@@ -8,7 +8,7 @@ count in its line.
 import asyncio
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -114,13 +114,13 @@ class Usage:
         self._held: list[Line] = []
         self._written_at = -_HELD_S
 
-    @contextmanager
-    def asking(self, endpoint: Endpoint, fallback: int, account: Account) -> Iterator[Line]:
+    def asking(self, endpoint: Endpoint, fallback: int, account: Account) -> AbstractContextManager[Line]:
         """While an endpoint is asked: the line that what it does is counted in."""
         line = account.last = Line(fallback=fallback, _began=time.monotonic())
-        if self._file is None:
-            yield line
-            return
+        return nullcontext(line) if self._file is None else self._kept(line, endpoint)
+
+    @contextmanager
+    def _kept(self, line: Line, endpoint: Endpoint) -> Iterator[Line]:
         line.provider, line.credential = endpoint.provider.name, endpoint.credential
         line.host = endpoint.url.partition("://")[2].partition("/")[0]
         line.model = sendable(endpoint.named_model)[:_LONGEST_NAME]
