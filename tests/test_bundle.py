@@ -23,6 +23,7 @@ from packaging.utils import canonicalize_name
 import clickhouse_rerank
 import engine_bytes
 from clickhouse_rerank import bundle, cli, install
+from clickhouse_rerank.errors import RerankError
 from clickhouse_rerank.meter import shared_folder
 from clickhouse_rerank.model import Row
 from clickhouse_rerank.settings import Limits, Settings
@@ -338,6 +339,15 @@ def test_a_machine_without_a_folder_for_temporary_files(monkeypatch: pytest.Monk
     monkeypatch.setattr(tempfile, "gettempdir", none)
     assert shared_folder(Settings()).parent == Path("/tmp")
     assert shared_folder(Settings(limits=Limits(counters="/a"))) == Path("/a")
+
+
+def test_what_cannot_be_written_leaves_no_keys_behind(tmp_path: Path) -> None:
+    """A folder in the place of the file is named, and nothing else is there afterwards."""
+    with pytest.raises(RerankError, match="is a folder"):
+        bundle.write(tmp_path, b"keys", private=True)
+    with pytest.raises(OSError):
+        bundle.write(tmp_path / "gone" / "a.zip", b"keys", private=True)
+    assert not list(tmp_path.parent.glob(".*.new")) and not list(tmp_path.iterdir())
 
 
 if __name__ == "__main__":

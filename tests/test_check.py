@@ -135,6 +135,31 @@ def test_a_mode_that_lets_others_in_is_named(
     mend(installed, capsys, fix + str(path))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("<stderr_reaction>throw<", "<stderr_reaction>log<", "stderr_reaction"),
+        ("<send_chunk_header>1<", "<send_chunk_header>0<", "send_chunk_header"),
+        ("<execute_direct>1<", "<execute_direct>0<", "execute_direct"),
+        ("<name>query<", "<name>question<", "argument"),
+        ("<type>UInt32<", "<type>Int32<", "argument"),
+        ("<command_read_timeout>120000<", "<command_read_timeout>1000<", "command_read_timeout"),
+    ],
+)
+def test_a_registration_that_its_worker_cannot_do_with_is_named(
+    installed: Installation, capsys: pytest.CaptureFixture[str], old: str, new: str, named: str
+) -> None:
+    """Some of them would make every error an empty answer."""
+    text = installed.registration.read_text()
+    assert old in text
+    installed.registration.write_text(text.replace(old, new, 1))
+    assert installed.check("--no-calls") == 1
+    _, (found,) = lines(capsys)
+    assert f"has another {named} than its worker needs" in found
+    installed.registration.write_text(text)
+    assert installed.check("--no-calls") == 0
+
+
 def mend(installed: Installation, capsys: pytest.CaptureFixture[str], command: str) -> None:
     """One finding has this command, which makes all well."""
     assert installed.check("--no-calls") == 1

@@ -113,6 +113,37 @@ def test_the_committed_functions_are_the_printed_ones(capsys: pytest.CaptureFixt
     assert capsys.readouterr().out == "".join(files().values())
 
 
+@pytest.mark.parametrize(
+    ("redirection", "code", "words"),
+    [(">&-", 0, ""), (">/dev/full", 1, "[Errno 28] No space left on device"), ("2>&-", 0, "")],
+)
+def test_streams_that_lead_nowhere(redirection: str, code: int, words: str) -> None:
+    """Closed or full, they are no reason for a traceback."""
+    line = f"{sys.executable} -m clickhouse_rerank.cli functions {redirection}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr.strip()) == (code, words)
+
+
+def test_what_an_encoding_lacks_is_a_question_mark() -> None:
+    """The demonstration has words of several languages."""
+    environment = worker_environment(PYTHONIOENCODING="latin-1")
+    command = [sys.executable, "-m", "clickhouse_rerank.cli", "demo"]
+    done = subprocess.run(command, capture_output=True, timeout=120, check=True, env=environment)
+    assert done.stderr == b"" and b"?????" in done.stdout
+
+
+def test_a_temporary_folder_that_the_engine_cannot_name(tmp_path: Path) -> None:
+    """It reads a path as part of a URL."""
+    folder = tmp_path / "a%20b"
+    folder.mkdir()
+    command = [sys.executable, "-m", "clickhouse_rerank.cli", "sql", "SELECT 1"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, env=worker_environment(TMPDIR=str(folder))
+    )
+    assert done.returncode == 1 and "Set TMPDIR" in done.stderr
+    assert not list(folder.iterdir())
+
+
 if __name__ == "__main__":
     for old in FUNCTIONS.glob("*.sql"):
         old.unlink()

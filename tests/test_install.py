@@ -503,6 +503,34 @@ def test_the_registration_leaves_time_for_the_workers_own_deadline() -> None:
     assert (values["stderr_reaction"], values["send_chunk_header"], values["type"]) == ("throw", "1", "executable_pool")
 
 
+def test_another_folder_leaves_nothing_in_the_old_one(root: Root, capsys: pytest.CaptureFixture[str]) -> None:
+    """What stands where it belonged before goes, or is named if it was changed since."""
+    before = root.state()
+    assert root.run("install") == 0
+    elsewhere = root.launcher.parent.with_name("elsewhere")
+    assert root.run("install", "--user-scripts", str(elsewhere), "--dry-run") == 0
+    assert f"would remove {root.launcher}" in capsys.readouterr().out and root.launcher.exists()
+    assert root.run("install", "--user-scripts", str(elsewhere)) == 0
+    assert f"removed {root.launcher}" in capsys.readouterr().out and not root.launcher.exists()
+    launcher = elsewhere / root.launcher.name
+    launcher.write_text(launcher.read_text() + "# mine\n")
+    assert root.run("install") == 0
+    assert f"kept {launcher}" in capsys.readouterr().out
+    launcher.unlink()
+    elsewhere.rmdir()
+    assert root.run("uninstall") == 0
+    assert root.state() == before
+
+
+def test_a_record_that_is_lost_is_found_again(root: Root) -> None:
+    """Files that are as an install would write them are an install's, but for the configuration."""
+    assert root.run("install") == 0
+    root.record.unlink()
+    assert root.run("install") == 0
+    assert root.run("uninstall") == 0
+    assert not root.launcher.exists() and root.config.exists()
+
+
 @pytest.mark.parametrize("size", ["0", "-1", "x"])
 def test_a_pool_has_a_size(root: Root, size: str) -> None:
     """Anything but a positive number is a mistake in the command."""

@@ -122,8 +122,14 @@ def values(format_name: str) -> list[tuple[str, str]]:
 
 def write(path: Path, data: bytes, *, private: bool) -> None:
     """Put the ZIP in place at once; `private`: for its owner alone, because there are keys in it."""
+    if path.is_dir() or not path.name:
+        raise wrong(str(path), "is a folder. Name the file to write.")
     scratch = path.with_name(f".{path.name}.new")
     scratch.unlink(missing_ok=True)
-    scratch.touch(0o600 if private else 0o644, exist_ok=False)
-    scratch.write_bytes(data)
-    scratch.replace(path)
+    try:
+        scratch.touch(0o600 if private else 0o644, exist_ok=False)
+        scratch.write_bytes(data)
+        scratch.replace(path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)  # there may be keys in it
+        raise

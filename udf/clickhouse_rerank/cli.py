@@ -1,6 +1,7 @@
 """The command line, `clickhouse-rerank`: beside the worker, the only place with arguments, variables and streams."""
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -85,10 +86,9 @@ def _places_parser() -> argparse.ArgumentParser:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return int(text)
 
 
 def _places(arguments: argparse.Namespace) -> Places:
@@ -103,12 +103,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         from .worker import main as worker
 
         worker(words[1:])
+    _mend_streams()
     try:
         code = _run(_parser().parse_args(words))
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read has enough; the interpreter's own flush at exit must not complain again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_output()  # whoever read has enough
         return 1
     except KeyboardInterrupt:
         return 130
@@ -116,9 +116,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{error.filename}: permission denied. Run this as root, or as who owns it.", file=sys.stderr)
         return 1
     except (RerankError, OSError) as error:
+        _leave_output()
         print(error, file=sys.stderr)
         return 1
     return code
+
+
+def _mend_streams() -> None:
+    """Closed streams lead nowhere; what a terminal's encoding lacks is shown as ?."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - as long as the process
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _leave_output() -> None:
+    """Without what could not be written: the interpreter's own flush at exit must not complain again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: argparse.Namespace) -> int:

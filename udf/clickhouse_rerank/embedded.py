@@ -31,6 +31,9 @@ class Engine:
         if set(path) & set("?&"):
             raise QueryError("The path of the tables must not contain ? or &.")
         self._folder = tempfile.TemporaryDirectory(prefix="clickhouse-rerank-")
+        if set(self._folder.name) & set("?&%"):
+            self._folder.cleanup()
+            raise QueryError("The temporary folder must not contain ?, & or %. Set TMPDIR to another.")
         udf = Path(self._folder.name) / "udf"
         self.progress = Path(self._folder.name) / "progress"
         self.progress.mkdir()

@@ -1,6 +1,8 @@
 """Python: that what the launcher names is there, has this version of the package, and answers as the server asks it."""
 
+import contextlib
 import os
+import select
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +12,7 @@ from xml.etree import ElementTree
 from .. import __version__, install
 from ..installation.account import Account, kept_from_running
 from ..installation.record import Places
+from ..worker import READ_TIMEOUT_MS
 from .files import there
 from .finding import Finding
 
@@ -86,6 +89,11 @@ def _answer(environment: Mapping[str, str], places: Places, who: Account) -> Fin
         return Finding(
             False, f"{places.registration} registers no Rerank with the command {places.launcher.name}. {again}"
         )
+    unlike = "" if function is None else _unlike(function)
+    if unlike:
+        return Finding(
+            False, f"{places.registration} has another {unlike} than its worker needs. Move it away. {again}"
+        )
     code, out, errors = _run([str(places.launcher), *words[1:]], b"1\n" + chunk, environment, who)
     said = "".join(c if c.isprintable() else " " for c in errors.decode("utf-8", "replace")).strip()
     if code == 0 and b"red apple" in out and not said:
@@ -93,6 +101,26 @@ def _answer(environment: Mapping[str, str], places: Places, who: Account) -> Fin
     if said.startswith("Rerank: CONFIG: "):
         return Finding(False, said.removeprefix("Rerank: CONFIG: "))
     return Finding(False, f"{places.launcher} does not answer as {who.name} (exit code {code}). {said[:500] or again}")
+
+
+def _unlike(function: ElementTree.Element) -> str:
+    """The element of a registration that its worker cannot do with; "" for none."""
+    ours = ElementTree.fromstring(install.registration(function.findtext("format") or ""))[0]  # noqa: S314 - our own file
+    for tag in ("return_type", "execute_direct", "send_chunk_header", "stderr_reaction"):
+        if (function.findtext(tag) or "").strip() != ours.findtext(tag):
+            return tag
+    if [_argument(one) for one in function.iter("argument")] != [_argument(one) for one in ours.iter("argument")]:
+        return "argument"
+    words = (function.findtext("command") or "").split()
+    told = words[words.index("--read-timeout-ms") + 1 :][:1] if "--read-timeout-ms" in words else []
+    silence = (function.findtext("command_read_timeout") or "10000").strip()
+    if not silence.isdecimal() or int(silence) < int(told[0] if told and told[0].isdecimal() else READ_TIMEOUT_MS):
+        return "command_read_timeout"
+    return ""
+
+
+def _argument(one: ElementTree.Element) -> tuple[str, str]:
+    return (one.findtext("name") or "").strip(), (one.findtext("type") or "").strip()
 
 
 def _run(command: list[str], sent: bytes, environment: Mapping[str, str], who: Account) -> tuple[int, bytes, bytes]:
@@ -108,8 +136,14 @@ def _run(command: list[str], sent: bytes, environment: Mapping[str, str], who: A
     except OSError as error:
         return -1, b"", f"{error.strerror}.".encode()
     with process:
+        assert process.stdin and process.stdout and process.stderr
         try:
-            out, errors = process.communicate(sent, _TIMEOUT_S)
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(sent)
+                process.stdin.flush()
+            # Not before it says something: a worker whose input has ended soon gives up.
+            select.select((process.stdout, process.stderr), (), (), _TIMEOUT_S)
+            out, errors = process.communicate(timeout=_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             process.kill()
             return -1, b"", b"It does not end."

@@ -1,5 +1,6 @@
 """A running server, through its HTTP interface: that it has loaded the function and answers, and has the wrappers."""
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -68,6 +69,7 @@ def findings(where: Address) -> Iterator[Finding]:
     except ImportError:
         yield Finding(False, "--url needs the package clickhouse-connect. Run: pip install 'clickhouse-rerank[check]'")
         return
+    logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # what it finds is said below
     try:
         client = get_client(
             interface=where.scheme,

@@ -36,6 +36,12 @@ class Installing(NamedTuple):
     changes: Sequence[Change]
     record: Record
     before: Record | None
+    left: Sequence[Path]
+    """Files of the last time that belong elsewhere now; those that are as they were written go."""
+
+    def outdated(self) -> Sequence[Path]:
+        """Those that go."""
+        return [path for path in self.left if self.before is not None and self.before.owns(path, path.read_bytes())]
 
     def noted(self, places: Places) -> Change:
         """What becomes of the record."""
@@ -70,12 +76,13 @@ def installing(places: Places, format_name: str | None = None, pool_size: int | 
     folders = _missing(places)
     known = {str(path) for path in places.files()}
     digests = {path: texts for path, texts in before.digests.items() if path in known} if before else {}
+    left = [path for path in map(Path, before.digests) if str(path) not in known and path.exists()] if before else []
     for change in changes:
-        if change.kind in ("write", "change"):
+        if change.kind in ("write", "change", "same"):
             digests[str(change.file.path)] = [digest(change.file.text.encode())]
     made = [*(before.folders if before else ()), *map(str, folders)]
     record = Record(__version__, format_name, pool_size, digests, list(dict.fromkeys(made)))
-    return Installing(folders, changes, record, before)
+    return Installing(folders, changes, record, before, left)
 
 
 def _files(places: Places, format_name: str, pool_size: int) -> list[File]:
@@ -138,6 +145,9 @@ def carry_out(places: Places, todo: Installing) -> None:
         install.write(replace(todo.record, digests=both).file(places))
     for change in writes:
         install.write(change.file)
+    for path in todo.outdated():
+        path.unlink()
+        install.sync(path.parent)
     if todo.before != todo.record or writes:
         install.write(todo.record.file(places))
 
