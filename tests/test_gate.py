@@ -31,7 +31,7 @@ def test_places_are_bounded_and_given_in_order() -> None:
 
         async def visit(number: int) -> None:
             nonlocal inside, most
-            async with entry.place(again=False):
+            async with entry.place(entry.ticket()):
                 entered.append(number)
                 inside += 1
                 most = max(most, inside)
@@ -50,8 +50,8 @@ def test_one_who_gives_up_waiting_takes_no_place() -> None:
 
     async def run() -> int:
         entry, _ = gate(1)
-        await entry._enter(False)
-        waiters = [asyncio.create_task(entry._enter(False)) for _ in range(3)]
+        await entry._enter(entry.ticket())
+        waiters = [asyncio.create_task(entry._enter(entry.ticket())) for _ in range(3)]
         await asyncio.sleep(0)
         waiters[0].cancel()
         entry._leave()
@@ -151,12 +151,14 @@ def test_refused_rows_wait_for_the_pause_and_go_first() -> None:
         entry = Gate(2)
         order: list[str] = []
 
-        async def visit(name: str, again: bool) -> None:
-            async with entry.place(again=again):
+        async def visit(name: str, ticket: int) -> None:
+            async with entry.place(ticket):
                 order.append(name)
 
+        earlier = entry.ticket()
         entry.crowded(asked_at=time.monotonic(), wait_s=0.05)
-        visits = [asyncio.create_task(visit(name, name == "again")) for name in ("new", "newer", "again")]
+        tickets = {"new": entry.ticket(), "newer": entry.ticket(), "again": earlier}
+        visits = [asyncio.create_task(visit(name, ticket)) for name, ticket in tickets.items()]
         await asyncio.sleep(0)
         assert order == []
         await asyncio.gather(*visits)

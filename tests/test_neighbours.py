@@ -63,7 +63,7 @@ def test_a_gate_lets_in_its_process_share(tmp_path: Path) -> None:
 
         async def visit() -> None:
             nonlocal most, within
-            async with entry.place(again=False):
+            async with entry.place(entry.ticket()):
                 within += 1
                 most = max(most, within)
                 await release.wait()
@@ -100,7 +100,7 @@ def test_rows_given_up_in_a_pause_leave_the_place_to_others(tmp_path: Path) -> N
 
     async def give_up() -> None:
         async def visit() -> None:
-            async with entry.place(again=False):
+            async with entry.place(entry.ticket()):
                 raise AssertionError("let in during the pause")
 
         entry.crowded(asked_at=now[0], wait_s=30.0)

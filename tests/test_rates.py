@@ -10,8 +10,9 @@ import random
 import selectors
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -135,7 +136,9 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loop]:
     loop.close()
 
 
-async def asked(provider: Limited, rows: int) -> list[tuple[Ranking | Exception, float]]:
+async def asked(
+    provider: object, rows: int, url: str = "http://127.0.0.1:9/v1/rerank", others: Mapping[str, Any] | None = None
+) -> list[tuple[Ranking | Exception, float]]:
     """What becomes of so many rows, and after how many seconds."""
     reranker = Reranker(Settings(network=Network(allow_loopback=True), cache=Caching(memory_s=0)))
     reranker._exchange._transport = provider  # type: ignore[assignment]
@@ -147,7 +150,7 @@ async def asked(provider: Limited, rows: int) -> list[tuple[Ranking | Exception,
     async def one(number: int) -> tuple[Ranking | Exception, float]:
         async with room:
             try:
-                asking = row("http://127.0.0.1:9/v1/rerank", query=f"q {number}", documents=["a"])
+                asking = row(url, query=f"q {number}", documents=["a"], others=dict(others or {}))
                 return await reranker.rank(asking), clock() - began
             except RerankError as error:
                 return error, clock() - began
@@ -186,3 +189,87 @@ def test_who_answers_nobody_is_not_waited_for(loop: Loop) -> None:
     assert all("RATE_LIMIT" in str(result) and "slow down" in str(result) for result in results)
     assert min(times) <= 10
     assert provider.requests <= 3 * AT_ONCE
+
+
+class Spent:
+    """A provider whose quota is spent until tomorrow, and another beside it that answers."""
+
+    def __init__(self) -> None:
+        self.refused = 0
+
+    async def post(self, url: str, *_: object) -> Reply:
+        await asyncio.sleep(REFUSAL_S)
+        if "/spent/" in url:
+            self.refused += 1
+            return Reply(429, {"retry-after": "3600"}, b'{"message":"quota"}')
+        return Reply(200, {}, b'{"results":[{"index":0,"relevance_score":0.5}]}')
+
+    async def aclose(self) -> None:
+        """There is nothing to close."""
+
+
+@pytest.mark.parametrize("others", [{"fallback": [{"provider": "Cohere", "api_key": "k"}]}, {"on_error": "empty"}])
+def test_nobody_waits_for_a_quota_of_tomorrow(loop: Loop, others: dict[str, Any]) -> None:
+    """Rows in line, and those that come, go to their fallback or degrade at once."""
+    provider = Spent()
+    if "fallback" in others:
+        others["fallback"][0]["base_url"] = "http://127.0.0.1:9/good/v1/rerank"
+    found = loop.run_until_complete(asked(provider, 600, "http://127.0.0.1:9/spent/v1/rerank", others))
+    results, times = zip(*found, strict=True)
+    assert all(result == ([(0, 0.5)] if "fallback" in others else []) for result in results)
+    assert max(times) <= 5 and provider.refused <= 2 * AT_ONCE
+
+
+class OneAtATime:
+    """Refuses who comes while another is there."""
+
+    def __init__(self) -> None:
+        self._is_busy = False
+
+    async def post(self, *_: object) -> Reply:
+        if self._is_busy:
+            await asyncio.sleep(REFUSAL_S)
+            return Reply(429, {}, b'{"message":"busy"}')
+        self._is_busy = True
+        await asyncio.sleep(LATENCY_S)
+        self._is_busy = False
+        return Reply(200, {}, b'{"results":[{"index":0,"relevance_score":0.5}]}')
+
+    async def aclose(self) -> None:
+        """There is nothing to close."""
+
+
+def test_who_was_turned_away_keeps_its_turn(loop: Loop) -> None:
+    """Answers are written in the order of rows, so that the oldest must not be the last."""
+    results, times = zip(*loop.run_until_complete(asked(OneAtATime(), 200)), strict=True)
+    assert all(result == [(0, 0.5)] for result in results)
+    written = [max(times[: number + 1]) for number in range(200)]
+    silence = max(later - earlier for earlier, later in pairwise(written))
+    assert silence <= 20 * LATENCY_S
+
+
+class Falling:
+    """Answers some, refuses twice, and then says nothing."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+
+    async def post(self, *_: object) -> Reply:
+        self.requests += 1
+        await asyncio.sleep(REFUSAL_S)
+        if self.requests > 60:
+            await asyncio.sleep(1e6)
+        if self.requests > 30:
+            return Reply(429, {}, b'{"message":"slow down"}')
+        return Reply(200, {}, b'{"results":[{"index":0,"relevance_score":0.5}]}')
+
+    async def aclose(self) -> None:
+        """There is nothing to close."""
+
+
+def test_silence_after_refusals_is_not_waited_for_one_by_one(loop: Loop) -> None:
+    """A request that is not answered says that the endpoint fails, not that it is crowded."""
+    found = loop.run_until_complete(asked(Falling(), AT_ONCE, others={"timeout_s": 1, "on_error": "empty"}))
+    results, times = zip(*found, strict=True)
+    assert sum(result == [] for result in results) >= AT_ONCE - 60
+    assert max(times) <= 30

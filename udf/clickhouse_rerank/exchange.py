@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import time
-from itertools import chain, count, repeat
+from itertools import count
 
 from . import replies, retry
 from .endpoints import Endpoint
@@ -29,8 +29,10 @@ _HEADERS = {"Content-Type": "application/json", "User-Agent": "clickhouse-rerank
 class Deadline:
     """The time one call may take; it begins when the endpoint has room for its first request."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, patience: "Deadline | None" = None) -> None:
         self.seconds = seconds
+        self.patience = patience
+        """How long the row may wait in line in all, from the first time that it is turned away."""
         self._began = -1.0
 
     def begin(self) -> None:
@@ -77,9 +79,10 @@ class Exchange:
         Errors: RerankError; TIMEOUT at the deadline, whatever is going on.
         """
         gate = self._gate(endpoint)
-        patience = Deadline(self._limits.rate_limit_wait_s)
-        for again in chain((False,), repeat(True)):
-            async with gate.place(again=again):
+        ticket = gate.ticket()
+        patience = deadline.patience or Deadline(self._limits.rate_limit_wait_s)
+        while True:
+            async with gate.place(ticket):
                 deadline.begin()
                 try:
                     async with asyncio.timeout(max(0.0, deadline.left_s())):
@@ -97,7 +100,6 @@ class Exchange:
                     gate.failed(error)
                     self.counts.errors += 1
                     raise error from None
-        raise AssertionError("unreachable")
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -165,7 +167,11 @@ class Exchange:
             if len(self._gates) >= _MAX_GATES:
                 # Many keys or URLs in one query: what was learned of those not in use is given up.
                 self._gates = {known: gate for known, gate in self._gates.items() if not gate.idle}
-            gate = self._gates[key] = Gate(self._limits.max_in_flight, neighbours=self._neighbours(endpoint))
+            gate = self._gates[key] = Gate(
+                self._limits.max_in_flight,
+                neighbours=self._neighbours(endpoint),
+                patience_s=self._limits.rate_limit_wait_s,
+            )
         return gate
 
     def _neighbours(self, endpoint: Endpoint) -> Neighbours:
@@ -180,7 +186,7 @@ class Exchange:
 def _learn(gate: Gate, error: ProviderFailedError, asked_at: float) -> None:
     """Tell the gate of a failed request; errors: _TurnedAwayError where it is to wait in line instead of failing."""
     if error.code == "RATE_LIMIT":
-        gate.crowded(asked_at, error.wait_s)
+        gate.crowded(asked_at, error.wait_s, _hinting(error, gate.patience_s))
         if gate.is_flowing():
             raise _TurnedAwayError(error) from None
     elif error.code in _NOTHING_ASKED:

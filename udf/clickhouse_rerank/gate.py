@@ -12,6 +12,8 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
 
 from .errors import ProviderFailedError
 from .neighbours import Neighbours
@@ -26,11 +28,12 @@ _FLOWING_S = 150.0
 _FIRST_GUESS_S = 0.025
 _LONGEST_GUESS_S = 1.0
 _LONGEST_PAUSE_S = 60.0
+_HOPELESS = 6
 _PROBE_EVERY_S = 1.0
 
 
 class Gate:
-    """FIFO admission to an endpoint; `async with gate.place(again=False):` holds one place."""
+    """Admission to an endpoint in the order of tickets; `async with gate.place(gate.ticket()):` holds one place."""
 
     def __init__(
         self,
@@ -38,7 +41,11 @@ class Gate:
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
         neighbours: Neighbours | None = None,
+        patience_s: float = math.inf,
     ) -> None:
+        self.patience_s = patience_s
+        self._tickets = count()
+        self._rejecting: ProviderFailedError | None = None
         self._neighbours = neighbours or Neighbours(-1)
         self._is_counted = False
         self._most = float(most)
@@ -46,7 +53,8 @@ class Gate:
         self._clock = clock
         self._chance = chance
         self._in_flight = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        """A heap."""
         self._crowded_at = -math.inf
         self._budget = _BUDGET
         self._seconds: deque[list[int]] = deque()
@@ -73,11 +81,17 @@ class Gate:
             return 1  # until one is answered, the others would only be refused again
         return max(1, min(int(self._limit), int(self._most) // self._neighbours.count()))
 
-    def place(self, *, again: bool) -> "_Place":
-        """Hold one place; `again` for a request that was turned away, which goes before those that never had one."""
-        return _Place(self, again)
+    def ticket(self) -> int:
+        """A turn in line; who was turned away keeps it, for what is written waits for the oldest."""
+        return next(self._tickets)
 
-    async def _enter(self, again: bool) -> None:
+    def place(self, ticket: int) -> "_Place":
+        """Hold one place. Errors: RATE_LIMIT while the endpoint wants to be left alone for longer than one may wait."""
+        return _Place(self, ticket)
+
+    async def _enter(self, ticket: int) -> None:
+        if self._rejecting is not None:
+            raise self._rejecting
         if not self._is_counted:
             self._is_counted = True
             self._neighbours.arrive()
@@ -85,10 +99,7 @@ class Gate:
             self._in_flight += 1
             return
         turn = asyncio.get_running_loop().create_future()
-        if again:
-            self._waiting.appendleft(turn)
-        else:
-            self._waiting.append(turn)
+        heappush(self._waiting, (ticket, turn))
         try:
             await turn
         except asyncio.CancelledError:
@@ -104,7 +115,7 @@ class Gate:
     def _admit(self) -> None:
         """Let in whom there is room for; with nobody left, who may all have given up in a pause, ask no more."""
         while self._waiting and self._in_flight < self.limit and self._clock() >= self._paused_until:
-            turn = self._waiting.popleft()
+            _, turn = heappop(self._waiting)
             if not turn.done():
                 self._in_flight += 1
                 turn.set_result(None)
@@ -168,6 +179,7 @@ class Gate:
     def failed(self, how: ProviderFailedError | None = None) -> None:
         """The endpoint, or the way to it, failed."""
         self.last_failure = how or self.last_failure
+        self._refusals = 0
         self._looked(back=False)
         self._record(0)
 
@@ -177,11 +189,12 @@ class Gate:
             self._probed_at = self._clock() - _PROBE_EVERY_S
         self._looked(back=False)
 
-    def crowded(self, asked_at: float, wait_s: float | None = None) -> None:
+    def crowded(self, asked_at: float, wait_s: float | None = None, error: ProviderFailedError | None = None) -> None:
         """The endpoint said "too many requests", and perhaps for how long, to one sent at `asked_at` of the clock.
 
         The gate is halved, by the first of those that were under way together, and once until one is accepted. Nobody
-        is let in until the wait is over; where the endpoint names none, that is 25 ms, doubled up to a second.
+        is let in until the wait is over; where the endpoint names none, that is 25 ms, doubled up to a second. If that
+        is longer than anyone may wait, or nobody was accepted for long, those in line get the error at once.
         """
         self._looked(back=False)
         now = self._clock()
@@ -196,11 +209,23 @@ class Gate:
         if until > self._paused_until:
             self._paused_until = until
             asyncio.get_running_loop().call_later(until - now, self._resume, until)
+        hopeless = self._refusals >= _HOPELESS and now - self._flowed_at >= _FLOWING_S
+        if error is not None and (wait_s > self.patience_s or hopeless):
+            self._reject(error)
+
+    def _reject(self, error: ProviderFailedError) -> None:
+        """Until the pause is over, fail those in line and those who come; then one looks again."""
+        self._rejecting = error
+        waiting, self._waiting = self._waiting, []
+        for _, turn in waiting:
+            if not turn.done():
+                turn.set_exception(error)
 
     def _resume(self, until: float) -> None:
         """The pause that lasts until then is over; timers may be early by a tick, so that the clock is not asked."""
         if self._paused_until == until:
             self._paused_until = -1.0
+            self._rejecting = None
             self._admit()
 
     def is_flowing(self) -> bool:
@@ -240,14 +265,14 @@ class Gate:
 class _Place:
     """One visit to a gate."""
 
-    __slots__ = ("_again", "_gate")
+    __slots__ = ("_gate", "_ticket")
 
-    def __init__(self, gate: Gate, again: bool) -> None:
+    def __init__(self, gate: Gate, ticket: int) -> None:
         self._gate = gate
-        self._again = again
+        self._ticket = ticket
 
     async def __aenter__(self) -> None:
-        await self._gate._enter(self._again)
+        await self._gate._enter(self._ticket)
 
     async def __aexit__(self, *_: object) -> None:
         self._gate._leave()

@@ -147,11 +147,13 @@ class Reranker:
 
         Those still to be asked share what is left of the row's time, so that a silent one leaves the others theirs.
         """
-        left_s = endpoint.options.timeout_s or self._settings.limits.row_deadline_s
+        limits = self._settings.limits
+        left_s = endpoint.options.timeout_s or limits.row_deadline_s
+        patience = Deadline(limits.rate_limit_wait_s)
         chain = (endpoint, *endpoint.fallbacks)
         for nth, asked in enumerate(chain):
             left = len(chain) - nth
-            deadline = Deadline(min(left_s / left, asked.options.timeout_s or left_s))
+            deadline = Deadline(min(left_s / left, asked.options.timeout_s or left_s), patience)
             try:
                 with self._usage.asking(asked, nth, account) as line:
                     call = plan.call(row, positions, asked)

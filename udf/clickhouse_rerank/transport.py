@@ -79,9 +79,10 @@ class Transport:
         dialling.current.set(dialled)
         try:
             return await self._answered(target, headers, body, proxied=proxied)
-        except _BEFORE_ANY_ANSWER:
+        except _BEFORE_ANY_ANSWER as error:
             # Between two requests the server may close a kept connection just as this one leaves on it.
-            if not dialled.is_reused:
+            has_begun = not isinstance(getattr(error, "message", ""), str)  # to answer: it is the head then
+            if has_begun or not dialled.is_reused:
                 raise
         return await self._answered(target, headers, body, proxied=proxied)
 
@@ -100,7 +101,8 @@ class Transport:
 
     async def _read(self, response: aiohttp.ClientResponse, url: Url) -> Reply:
         refused = response.status >= 300
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
+        encodings = ",".join(response.headers.getall("content-encoding", ()))
+        if {encoding.strip().lower() for encoding in encodings.split(",")} - {"", "identity"}:
             if refused:
                 return Reply(response.status, response.headers, b"")
             raise ProviderFailedError("PROTOCOL", f"{url.host} compressed its answer although it was asked not to.")
@@ -119,14 +121,14 @@ class Transport:
 
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:
+            if self._network.ca_file:
+                self._trusted()  # a mistake in it is seen at once, also where no request needs it
             self._session = aiohttp.ClientSession(
                 connector=dialling.connector(),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=False,
             )
-            if self._network.ca_file:
-                self._trusted()  # a mistake in it is seen at once, also where no request needs it
         return self._session
 
     def _trusted(self) -> ssl.SSLContext:

@@ -123,7 +123,7 @@ class UsageFile:
         stem, suffix = self._path.stem, self._path.suffix
         form = re.compile(rf"{re.escape(stem)}\.(\d{{8}}T\d{{6}}\.\d{{6}}Z){re.escape(suffix)}")
         found = (form.fullmatch(file.name) for file in self._path.parent.iterdir())
-        stamps = sorted(match[1] for match in found if match)
+        stamps = sorted(match[1] for match in found if match and _is_time(match[1]))
         at = datetime.fromtimestamp(self._now(), UTC)
         if stamps:  # the newest has the last name, also when the clock was set back
             at = max(at, datetime.strptime(stamps[-1], _STAMP).replace(tzinfo=UTC) + timedelta(microseconds=1))
@@ -132,6 +132,14 @@ class UsageFile:
         for stamp in stamps[: max(0, len(stamps) - self._kept)]:
             with suppress(FileNotFoundError):
                 self._path.with_name(f"{stem}.{stamp}{suffix}").unlink()
+
+
+def _is_time(stamp: str) -> bool:
+    """Whether a name is of this module's making: files of others stay as they are."""
+    try:
+        return datetime.strptime(stamp, _STAMP).year < datetime.max.year
+    except ValueError:
+        return False
 
 
 def _is_others(status: os.stat_result) -> bool:

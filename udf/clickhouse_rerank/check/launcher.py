@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 from .. import __version__, install
 from ..installation.account import Account, kept_from_running
 from ..installation.record import Places
+from ..settings import CONFIG_VARIABLE
 from ..worker import READ_TIMEOUT_MS
 from .files import there
 from .finding import Finding
@@ -24,6 +25,7 @@ from clickhouse_rerank import __version__
 print(__version__)
 """
 _TIMEOUT_S = 30.0
+_HANDED_ON = frozenset(("PATH", "LANG", "LC_ALL", "TZ", CONFIG_VARIABLE))
 _AGAIN = "Run clickhouse-rerank install from an environment that has it."
 _CHUNKS = {
     "JSONEachRow": b'{"query":"red apple","documents":["green pear","red apple"],"top_k":1,'
@@ -126,12 +128,15 @@ def _argument(one: ElementTree.Element) -> tuple[str, str]:
 def _run(command: list[str], sent: bytes, environment: Mapping[str, str], who: Account) -> tuple[int, bytes, bytes]:
     """(exit code, stdout, stderr), as the server's account where this may choose; -1 for what does not start or end."""
     as_server: dict[str, Any] = {}
+    environment = dict(environment)
     if os.geteuid() == 0 and who.uid != 0:
+        # What runs then may have been put there by the server's user, and root's variables are not for it.
+        environment = {name: environment[name] for name in _HANDED_ON & environment.keys()}
         as_server = {"user": who.uid, "group": who.gid, "extra_groups": who.groups}
     pipe = subprocess.PIPE
     try:
         process = subprocess.Popen(  # noqa: S603 - what the server runs
-            command, stdin=pipe, stdout=pipe, stderr=pipe, env=dict(environment), cwd="/", **as_server
+            command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, cwd="/", **as_server
         )
     except OSError as error:
         return -1, b"", f"{error.strerror}.".encode()

@@ -35,7 +35,8 @@ def of_installing(places: Places, todo: Installing, *, dry_run: bool) -> Iterato
     """Lines; with `dry_run` the texts of files too, which are never an operator's."""
     for folder in todo.folders:
         yield f"{'would make' if dry_run else 'made'} folder {folder}\n"
-    yield from _of_left(todo, dry_run=dry_run)
+    for path in todo.outdated:
+        yield f"{'would remove' if dry_run else 'removed'} {path}, which belongs elsewhere now\n"
     for change in todo.changes:
         if change.kind == "keep":
             yield _kept(places, change.file.path)
@@ -55,15 +56,6 @@ def of_installing(places: Places, todo: Installing, *, dry_run: bool) -> Iterato
             yield f"\n{mistake}\n"
     if not dry_run:
         yield _NEXT
-
-
-def _of_left(todo: Installing, *, dry_run: bool) -> Iterator[str]:
-    gone = todo.outdated() if dry_run else [path for path in todo.left if not path.exists()]
-    for path in todo.left:
-        if path in gone:
-            yield f"{'would remove' if dry_run else 'removed'} {path}, which belongs elsewhere now\n"
-        else:
-            yield f"kept {path}: it belongs elsewhere now, but was changed since it was installed\n"
 
 
 def _kept(places: Places, path: Path) -> str:

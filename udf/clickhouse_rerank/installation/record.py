@@ -5,8 +5,11 @@ installation's while it is as the record says; any other is the operator's. The 
 record: it says what is known of paths, and never leads to one.
 """
 
+import errno
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
@@ -19,6 +22,8 @@ from ..formats import FORMATS
 from ..install import File
 
 RECORD = "rerank_installed.json"
+_MOST_BYTES = 1 << 20
+_OURS = frozenset((install.LAUNCHER, install.REGISTRATION, masking.FILE))
 
 
 class Places(NamedTuple):
@@ -81,6 +86,13 @@ class Record:
         """Whether a file is as it was written."""
         return digest(text) in self.digests.get(str(path), ())
 
+    def elsewhere(self, places: Places) -> Sequence[Path]:
+        """Files by our names, or configurations, in other places that are as they were written."""
+        known = places.files()
+        ours = (path for path in map(Path, self.digests) if path.name in _OURS or path.suffix == ".toml")
+        others = (path for path in ours if path not in known)
+        return [path for path in others if path.is_file() and self.owns(path, content(path))]
+
     def file(self, places: Places) -> File:
         """Where it is kept."""
         return File(places.record, json.dumps(asdict(self), indent=2) + "\n", 0o644)
@@ -89,17 +101,34 @@ class Record:
 def read(places: Places) -> Record | None:
     """The record of an installation, None without one; errors: CONFIG for a damaged one, OSError."""
     try:
-        record = Record(**json.loads(places.record.read_text("utf-8")))
+        record = Record(**json.loads(content(places.record)))
         texts = [record.version, record.format, *record.folders, *chain(*record.digests.values())]
         if type(record.pool_size) is not int or record.format not in FORMATS or not all(map(_is_text, texts)):
             raise TypeError
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise wrong(
             str(places.record), "is damaged. Remove it, and after that the files that are named as in the way."
         ) from None
     return record
+
+
+def content(path: Path) -> bytes:
+    """What is in a file. Errors: CONFIG for what is no plain one, such as a pipe or a link; OSError.
+
+    The folder may belong to the server's user, and this run as root.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise wrong(str(path), "is a link. Move it away.") from None
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise wrong(str(path), "is no plain file. Move it away.")
+        return file.read(_MOST_BYTES)
 
 
 def digest(text: bytes) -> str:

@@ -15,7 +15,7 @@ from .. import __version__, install, masking
 from ..credentials import wrong
 from ..install import File
 from . import account
-from .record import Places, Record, digest, read
+from .record import Places, Record, content, digest, read
 
 _FOLDER_MODE = 0o755
 
@@ -36,12 +36,8 @@ class Installing(NamedTuple):
     changes: Sequence[Change]
     record: Record
     before: Record | None
-    left: Sequence[Path]
-    """Files of the last time that belong elsewhere now; those that are as they were written go."""
-
-    def outdated(self) -> Sequence[Path]:
-        """Those that go."""
-        return [path for path in self.left if self.before is not None and self.before.owns(path, path.read_bytes())]
+    outdated: Sequence[Path]
+    """Files of the last time that belong elsewhere now, and go."""
 
     def noted(self, places: Places) -> Change:
         """What becomes of the record."""
@@ -76,13 +72,13 @@ def installing(places: Places, format_name: str | None = None, pool_size: int | 
     folders = _missing(places)
     known = {str(path) for path in places.files()}
     digests = {path: texts for path, texts in before.digests.items() if path in known} if before else {}
-    left = [path for path in map(Path, before.digests) if str(path) not in known and path.exists()] if before else []
+    outdated = [path for path in before.elsewhere(places) if path.suffix != ".toml"] if before else []
     for change in changes:
         if change.kind in ("write", "change", "same"):
             digests[str(change.file.path)] = [digest(change.file.text.encode())]
     made = [*(before.folders if before else ()), *map(str, folders)]
     record = Record(__version__, format_name, pool_size, digests, list(dict.fromkeys(made)))
-    return Installing(folders, changes, record, before, left)
+    return Installing(folders, changes, record, before, outdated)
 
 
 def _files(places: Places, format_name: str, pool_size: int) -> list[File]:
@@ -106,12 +102,12 @@ def _configuration(places: Places) -> File:
 
 
 def _change(places: Places, file: File, before: Record | None) -> Change:
+    if file.path == places.config and os.path.lexists(file.path):
+        return Change("keep", file)
     try:
-        old = file.path.read_bytes()
+        old = content(file.path)
     except FileNotFoundError:
         return Change("write", file)
-    if file.path == places.config:
-        return Change("keep", file)
     mine = before is not None and before.owns(file.path, old)
     if old != file.text.encode():
         return Change("change", file, old.decode()) if mine else Change("keep", file)
@@ -136,8 +132,7 @@ def carry_out(places: Places, todo: Installing) -> None:
     """Make the changes. The record goes first, so that a second run after a crash knows what the first one wrote."""
     check_access(todo)
     for folder in todo.folders:
-        folder.mkdir()
-        folder.chmod(_FOLDER_MODE)
+        _make(folder)
     writes = [change for change in todo.changes if change.kind in ("write", "change", "mode")]
     if writes:
         old = todo.before.digests if todo.before else {}
@@ -145,11 +140,22 @@ def carry_out(places: Places, todo: Installing) -> None:
         install.write(replace(todo.record, digests=both).file(places))
     for change in writes:
         install.write(change.file)
-    for path in todo.outdated():
+    for path in todo.outdated:
         path.unlink()
         install.sync(path.parent)
     if todo.before != todo.record or writes:
         install.write(todo.record.file(places))
+
+
+def _make(folder: Path) -> None:
+    """A folder with its mode; whoever owns the one above it may have put a link in its place by now."""
+    folder.mkdir(0o700)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        if os.fstat(descriptor).st_uid == os.geteuid():
+            os.fchmod(descriptor, _FOLDER_MODE)
+    finally:
+        os.close(descriptor)
 
 
 def removing(places: Places) -> Removing | None:
@@ -157,16 +163,13 @@ def removing(places: Places) -> Removing | None:
     record = read(places)
     if record is None:
         return None
-    for path in map(Path, record.digests):
-        if path not in places.files() and path.is_file() and record.owns(path, path.read_bytes()):
-            raise wrong(
-                str(path), "was installed too. Give the options that install was given, for folders and --config."
-            )
+    for path in record.elsewhere(places):
+        raise wrong(str(path), "was installed too. Give the options that install was given, for folders and --config.")
     files: list[Path] = []
     kept: list[Path] = []
     for path in reversed(places.files()):
         if str(path) in record.digests and path.exists():
-            (files if record.owns(path, path.read_bytes()) else kept).append(path)
+            (files if record.owns(path, content(path)) else kept).append(path)
     folders = [folder for folder in reversed(places.folders()) if str(folder) in record.folders]
     return Removing([*files, places.record], kept, folders)
 
