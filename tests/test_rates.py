@@ -249,19 +249,21 @@ def test_who_was_turned_away_keeps_its_turn(loop: Loop) -> None:
 
 
 class Falling:
-    """Answers some, refuses twice, and then says nothing."""
+    """Refuses for a moment, and then says nothing."""
 
     def __init__(self) -> None:
         self.requests = 0
+        self._began = 0.0
 
     async def post(self, *_: object) -> Reply:
+        now = asyncio.get_running_loop().time()
+        self._began = self._began or now
         self.requests += 1
         await asyncio.sleep(REFUSAL_S)
-        if self.requests > 60:
-            await asyncio.sleep(1e6)
-        if self.requests > 30:
+        if now - self._began < 0.2:
             return Reply(429, {}, b'{"message":"slow down"}')
-        return Reply(200, {}, b'{"results":[{"index":0,"relevance_score":0.5}]}')
+        await asyncio.sleep(1e6)
+        raise AssertionError("unreachable")
 
     async def aclose(self) -> None:
         """There is nothing to close."""
@@ -271,5 +273,5 @@ def test_silence_after_refusals_is_not_waited_for_one_by_one(loop: Loop) -> None
     """A request that is not answered says that the endpoint fails, not that it is crowded."""
     found = loop.run_until_complete(asked(Falling(), AT_ONCE, others={"timeout_s": 1, "on_error": "empty"}))
     results, times = zip(*found, strict=True)
-    assert sum(result == [] for result in results) >= AT_ONCE - 60
-    assert max(times) <= 30
+    assert all(result == [] for result in results)
+    assert max(times) <= 20
