@@ -17,6 +17,7 @@ import pytest
 
 from clickhouse_http import Failure, Server
 from clickhouse_rerank import __version__, cli, wrappers
+from clickhouse_rerank.check import launcher
 from clickhouse_rerank.formats import FORMATS
 from clickhouse_rerank.installation import account, steps
 from conftest import Sql, worker_environment
@@ -252,6 +253,15 @@ def test_who_may_not_look(on_a_server: Installation, command: str) -> None:
     )  # fmt: skip
     assert done.returncode == 1
     assert "Run this as root" in done.stdout + done.stderr and "Traceback" not in done.stderr
+
+
+@AS_ROOT
+def test_the_variables_of_root_are_handed_to_nobody() -> None:
+    """What runs as the server's account may be of that account's making."""
+    who = account.Account("uid 54321", SERVER_UID, SERVER_UID, ())
+    variables = {"PATH": "/usr/bin:/bin", "CLICKHOUSE_PASSWORD": "the-password", "COHERE_API_KEY": "-"}
+    code, out, _ = launcher._run(["/usr/bin/env"], b"", variables, who, ["COHERE_API_KEY"])
+    assert code == 0 and set(out.decode().split()) == {"PATH=/usr/bin:/bin", "COHERE_API_KEY=-"}
 
 
 @AS_ROOT

@@ -45,8 +45,8 @@ def configured(config: Path, who: Account) -> Iterator[Finding]:
     try:
         if config.exists():
             yield _file(config, who, os.R_OK, holds_keys=False)
-        for file in _key_files(config):
-            yield _file(file, who, os.R_OK, holds_keys=True)
+        for file in said_of_credentials(config, "api_key_file"):
+            yield _file(Path(file), who, os.R_OK, holds_keys=True)
     except OSError as error:
         yield _unseen(error)
 
@@ -120,13 +120,13 @@ def _recorded(places: Places) -> Iterator[Finding]:
             yield Finding(True, f"{path} was changed since it was installed; `install` and `uninstall` leave it alone")
 
 
-def _key_files(config: Path) -> Iterator[Path]:
+def said_of_credentials(config: Path, key: str) -> Iterator[str]:
+    """What a configuration that can be read says under a key of its credentials."""
     document: Mapping[str, object] = {}
     with contextlib.suppress(OSError, ValueError):
         document = tomllib.loads(config.read_text("utf-8"))
     tables = document.get("credentials")
     for table in tables.values() if isinstance(tables, dict) else ():
-        named = table.get("api_key_file") if isinstance(table, dict) else None
-        if isinstance(named, str):
-            with contextlib.suppress(ValueError):
-                yield Path(named)
+        text = table.get(key) if isinstance(table, dict) else None
+        if isinstance(text, str):
+            yield text

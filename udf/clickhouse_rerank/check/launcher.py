@@ -4,7 +4,7 @@ import contextlib
 import os
 import select
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,7 +14,7 @@ from ..installation.account import Account, kept_from_running
 from ..installation.record import Places
 from ..settings import CONFIG_VARIABLE
 from ..worker import READ_TIMEOUT_MS
-from .files import there
+from .files import said_of_credentials, there
 from .finding import Finding
 
 _MIN_PYTHON = (3, 11)
@@ -96,7 +96,9 @@ def _answer(environment: Mapping[str, str], places: Places, who: Account) -> Fin
         return Finding(
             False, f"{places.registration} has another {unlike} than its worker needs. Move it away. {again}"
         )
-    code, out, errors = _run([str(places.launcher), *words[1:]], b"1\n" + chunk, environment, who)
+    # Whether variables with keys are there matters to the row, and not what is in them.
+    keys = {name: "-" for name in said_of_credentials(places.config, "api_key_env") if environment.get(name)}
+    code, out, errors = _run([str(places.launcher), *words[1:]], b"1\n" + chunk, {**environment, **keys}, who, keys)
     said = "".join(c if c.isprintable() else " " for c in errors.decode("utf-8", "replace")).strip()
     if code == 0 and b"red apple" in out and not said:
         return Finding(True, f"{places.launcher} answers as {who.name}")
@@ -125,13 +127,15 @@ def _argument(one: ElementTree.Element) -> tuple[str, str]:
     return (one.findtext("name") or "").strip(), (one.findtext("type") or "").strip()
 
 
-def _run(command: list[str], sent: bytes, environment: Mapping[str, str], who: Account) -> tuple[int, bytes, bytes]:
+def _run(
+    command: list[str], sent: bytes, environment: Mapping[str, str], who: Account, also: Iterable[str] = ()
+) -> tuple[int, bytes, bytes]:
     """(exit code, stdout, stderr), as the server's account where this may choose; -1 for what does not start or end."""
     as_server: dict[str, Any] = {}
     environment = dict(environment)
     if os.geteuid() == 0 and who.uid != 0:
         # What runs then may have been put there by the server's user, and root's variables are not for it.
-        environment = {name: environment[name] for name in _HANDED_ON & environment.keys()}
+        environment = {name: environment[name] for name in {*_HANDED_ON, *also} & environment.keys()}
         as_server = {"user": who.uid, "group": who.gid, "extra_groups": who.groups}
     pipe = subprocess.PIPE
     try:
