@@ -32,6 +32,7 @@ LAYERS: tuple[set[str], ...] = (
         "neighbours",
         "progress",
         "seclusion",
+        "tally",
         "account",
         "server_config",
         "__init__",

@@ -10,18 +10,17 @@ import asyncio
 import math
 import random
 import time
-from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
 
 from .errors import ProviderFailedError
 from .neighbours import Neighbours
+from .tally import Tally
 
 _GROWTH = 1 / 2  # a success widens the gate by this much: a stray refusal in a hundred is made good before the next
 _BUDGET = 100.0
 _RETRY_COST = 5.0
-_WINDOW_S = 30.0
 _MANY = 50
 _NEARLY_ALL = 0.9
 _FLOWING_S = 150.0
@@ -57,10 +56,7 @@ class Gate:
         """A heap."""
         self._crowded_at = -math.inf
         self._budget = _BUDGET
-        self._seconds: deque[list[int]] = deque()
-        """[second of the clock, asked in it, accepted in it], the last 30."""
-        self._asked = self._accepted = 0
-        """Their sums."""
+        self._tally = Tally(clock)
         self._probed_at = -_PROBE_EVERY_S
         self._probing = False
         self._paused_until = -1.0
@@ -129,7 +125,7 @@ class Gate:
         The surplus is that of adaptive throttling, (asked - 2 x accepted) / (asked + 1) over the last 30 s; one request
         a second goes through in any case, to see whether the endpoint is back.
         """
-        asked, accepted = self._lately()
+        asked, accepted = self._tally.lately()
         surplus = (asked - 2 * accepted) / (asked + 1)
         if surplus <= 0 or self._chance() >= surplus:
             return True
@@ -153,7 +149,7 @@ class Gate:
 
     def is_healthy(self) -> bool:
         """Whether the endpoint answered nearly all of a good number of requests lately."""
-        asked, accepted = self._lately()
+        asked, accepted = self._tally.lately()
         return asked >= _MANY and accepted >= _NEARLY_ALL * asked
 
     def pay_for_retry(self) -> bool:
@@ -166,10 +162,9 @@ class Gate:
     def accepted(self) -> None:
         """The endpoint answered the request; if that was the look whether it is back, what was is forgotten."""
         if self._probing:
-            self._seconds.clear()
-            self._asked = self._accepted = 0
+            self._tally.clear()
             self._looked(back=True)
-        self._record(1)
+        self._tally.add(accepted=1)
         self._refusals = 0
         self._flowed_at = self._clock()
         self._budget = min(_BUDGET, self._budget + 1)
@@ -181,7 +176,7 @@ class Gate:
         self.last_failure = how or self.last_failure
         self._refusals = 0
         self._looked(back=False)
-        self._record(0)
+        self._tally.add(accepted=0)
 
     def withdrawn(self) -> None:
         """The request was cancelled before it told anything; the next one may look at once."""
@@ -238,28 +233,6 @@ class Gate:
             if not onlooker.done():
                 onlooker.set_result(back)
         self._onlookers.clear()
-
-    def _lately(self) -> tuple[int, int]:
-        """(asked, accepted) in the last 30 s."""
-        self._forget()
-        return self._asked, self._accepted
-
-    def _record(self, accepted: int) -> None:
-        self._forget()
-        now = int(self._clock())
-        if not self._seconds or self._seconds[-1][0] != now:
-            self._seconds.append([now, 0, 0])
-        self._seconds[-1][1] += 1
-        self._seconds[-1][2] += accepted
-        self._asked += 1
-        self._accepted += accepted
-
-    def _forget(self) -> None:
-        since = self._clock() - _WINDOW_S
-        while self._seconds and self._seconds[0][0] < since:
-            _, asked, accepted = self._seconds.popleft()
-            self._asked -= asked
-            self._accepted -= accepted
 
 
 class _Place:
