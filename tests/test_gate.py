@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+from clickhouse_rerank.errors import ProviderFailedError
 from clickhouse_rerank.gate import Gate
 
 
@@ -60,6 +61,24 @@ def test_one_who_gives_up_waiting_takes_no_place() -> None:
         return sum(not waiter.cancelled() for waiter in waiters)
 
     assert asyncio.run(run()) == 1
+
+
+def test_one_who_is_rejected_and_cancelled_at_once_gives_back_nothing() -> None:
+    """It held no place; and each of those rejected has an error of its own."""
+
+    async def run() -> tuple[int, bool]:
+        entry = Gate(1, patience_s=1.0)
+        await entry._enter(entry.ticket())
+        waiters = [asyncio.create_task(entry._enter(entry.ticket())) for _ in range(3)]
+        await asyncio.sleep(0)
+        entry.crowded(time.monotonic(), 2.0, ProviderFailedError("RATE_LIMIT", "spent", wait_s=2.0))
+        waiters[0].cancel()
+        cancelled, *others = await asyncio.gather(*waiters, return_exceptions=True)
+        assert isinstance(cancelled, asyncio.CancelledError)
+        assert all(isinstance(other, ProviderFailedError) for other in others)
+        return entry._in_flight, others[0] is not others[1]
+
+    assert asyncio.run(run()) == (1, True)
 
 
 def test_too_many_halves_once_per_round_and_success_widens() -> None:

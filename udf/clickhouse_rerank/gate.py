@@ -87,7 +87,7 @@ class Gate:
 
     async def _enter(self, ticket: int) -> None:
         if self._rejecting is not None:
-            raise self._rejecting
+            raise _copy(self._rejecting)
         if not self._is_counted:
             self._is_counted = True
             self._neighbours.arrive()
@@ -100,7 +100,7 @@ class Gate:
             await turn
         except asyncio.CancelledError:
             # Cancelled in the moment of its turn: the place was given already and goes to the next.
-            if not turn.cancelled():
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
                 self._leave()
             raise
 
@@ -214,7 +214,7 @@ class Gate:
         waiting, self._waiting = self._waiting, []
         for _, turn in waiting:
             if not turn.done():
-                turn.set_exception(error)
+                turn.set_exception(_copy(error))
 
     def _resume(self, until: float) -> None:
         """The pause that lasts until then is over; timers may be early by a tick, so that the clock is not asked."""
@@ -249,3 +249,8 @@ class _Place:
 
     async def __aexit__(self, *_: object) -> None:
         self._gate._leave()
+
+
+def _copy(error: ProviderFailedError) -> ProviderFailedError:
+    """The same error for another row: one that is raised again keeps the frames, and so the texts, of all rows."""
+    return ProviderFailedError(error.code, error.message, retryable=error.retryable, wait_s=error.wait_s)
