@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: audit demo test peers chaos bench bench-check lint format lock dist clean
+.PHONY: audit demo generate test peers chaos bench bench-check lint format lock dist clean
 
 demo: $(VENV)/.ready
 	$(BIN)/clickhouse-rerank demo
@@ -10,9 +10,14 @@ demo: $(VENV)/.ready
 test: $(VENV)/.ready
 	$(BIN)/pytest
 
+# All that is written from the code: tables in pages, their outputs, sql/functions, the fault matrix and copies.
+generate: $(VENV)/.ready
+	for file in project/test_readme project/test_docs project/test_dependencies commands/test_cli commands/test_bundle \
+	    commands/test_masking support/faults; do PYTHONPATH=tests:tests/support $(BIN)/python tests/$$file.py || exit 1; done
+
 # Real rerank servers on loopback, in environments of their own outside the repository; PEERS names some of them.
 peers: $(VENV)/.ready
-	PYTHONPATH=tests $(BIN)/python -m peers $(PEERS)
+	PYTHONPATH=tests:tests/support $(BIN)/python -m peers $(PEERS)
 
 # 100,000 rows through SQL against a provider that is slow, resets, refuses and truncates; ROWS=N for another number.
 chaos: $(VENV)/.ready

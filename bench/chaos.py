@@ -14,9 +14,9 @@ import zlib
 from pathlib import Path
 from struct import pack
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
-from clickhouse_rerank.embedded import Engine
+from clickhouse_rerank.commands.embedded_engine import Engine
 from provider import Provider, Reply, Request
 
 DOCUMENTS, TOP_K = 5, 2

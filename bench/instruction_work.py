@@ -16,15 +16,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench.provider_server import prepared
 from bench.rows import ENCODED
 from bench.work import KEY, Work
-from clickhouse_rerank import endpoints, plan, replies
-from clickhouse_rerank.cache import Cache
-from clickhouse_rerank.formats import FORMATS, Format
-from clickhouse_rerank.framing import Framing
-from clickhouse_rerank.model import Row
-from clickhouse_rerank.settings import Settings
-from clickhouse_rerank.storage import Caching
-from clickhouse_rerank.transport import Reply
-from clickhouse_rerank.wires import WIRES
+from clickhouse_rerank.cache.scores import Cache
+from clickhouse_rerank.config.settings import Settings
+from clickhouse_rerank.config.tables import CacheSettings
+from clickhouse_rerank.engine.formats import FORMATS, Format
+from clickhouse_rerank.engine.framing import Framing
+from clickhouse_rerank.network import responses
+from clickhouse_rerank.network.http import Response
+from clickhouse_rerank.providers.wires import WIRES
+from clickhouse_rerank.request import plan
+from clickhouse_rerank.request.endpoint import resolve
+from clickhouse_rerank.types import Row
 
 TIMES = 40
 _WORK = Work(TIMES, 20, 500)
@@ -49,12 +51,12 @@ def steps() -> dict[str, Callable[[int], object]]:
     every: dict[str, Callable[[int], object]] = {}
     rows = [_row(number) for number in range(TIMES)]
     settings = Settings()
-    endpoint = endpoints.resolve("Cohere", _URL, KEY, "", settings)
+    endpoint = resolve("Cohere", _URL, KEY, "", settings)
     positions = plan.scored_positions(rows[0])
     calls = [plan.call(row, positions, endpoint) for row in rows]
     body = prepared(b"/0/10/200")[1].partition(b"\r\n\r\n")[2]
-    reply = Reply(200, {"content-type": "application/json"}, body)
-    scores = WIRES[endpoint.wire].scores(replies.payload(reply, endpoint), calls[0])
+    reply = Response(200, {"content-type": "application/json"}, body)
+    scores = WIRES[endpoint.wire].scores(responses.payload(reply, endpoint), calls[0])
     ranking = plan.ranking(rows[0], positions, scores, endpoint)
 
     def add_format(name: str, fmt: Format) -> None:
@@ -76,10 +78,12 @@ def steps() -> dict[str, Callable[[int], object]]:
     every["encode, JSONEachRow, invalid UTF-8"] = lambda n: json.encode(broken[n].documents, ranking)
     every["key of equal rows"] = lambda n: sha256(raws[n], usedforsecurity=False).digest()
     every["plan: row to call"] = lambda n: plan.call(rows[n], plan.scored_positions(rows[n]), endpoint)
-    cache, digests = Cache(Caching()), [sha256(raw).digest() for raw in raws]
+    cache, digests = Cache(CacheSettings()), [sha256(raw).digest() for raw in raws]
     every["cache: call to a key not known"] = lambda n: cache.look(calls[n], endpoint, digests[n])
     every["plan and wire: call to request body"] = lambda n: plan.parts(calls[n], endpoint)
-    every["wire: answer to scores"] = lambda n: WIRES[endpoint.wire].scores(replies.payload(reply, endpoint), calls[n])
+    every["wire: answer to scores"] = lambda n: WIRES[endpoint.wire].scores(
+        responses.payload(reply, endpoint), calls[n]
+    )
     every["plan: scores to ranking"] = lambda n: plan.ranking(rows[n], positions, scores, endpoint)
     return every
 

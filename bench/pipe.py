@@ -9,9 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from clickhouse_rerank import install
-
-from . import processes, sql
+from clickhouse_rerank import processes, sql
+from clickhouse_rerank.commands.install import artifacts
 
 _ROOT = Path(__file__).parents[1]
 
@@ -22,9 +21,9 @@ class Worker:
     def __init__(self, format_name: str, stubbed: bool = False, max_in_flight: int = 64) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="rerank-bench-")
         folder = Path(self._folder.name)
-        for file in install.plan(folder, folder):
-            install.write(file)
-        command = [sys.executable, "-m", "bench.stubbed_worker"] if stubbed else [str(folder / install.LAUNCHER)]
+        for file in artifacts.plan(folder, folder):
+            artifacts.write(file)
+        command = [sys.executable, "-m", "bench.stubbed_worker"] if stubbed else [str(folder / artifacts.LAUNCHER)]
         environment = dict(os.environ)
         environment["CLICKHOUSE_RERANK_CONFIG"] = sql.configuration(max_in_flight, self._folder.name)
         self.spawned_at = time.monotonic()

@@ -1,11 +1,10 @@
 """The bytes in which the engine sends a row to a worker, in each format."""
 
 import orjson
+from clickhouse_rerank.provider_server import prepared
 
-from clickhouse_rerank.formats import FORMATS
-from clickhouse_rerank.model import Ranking, Row
-
-from .provider_server import prepared
+from clickhouse_rerank.engine.formats import FORMATS
+from clickhouse_rerank.types import Ranking, Row
 
 _TSV = (("\\", "\\\\"), ("'", "\\'"), ("\n", "\\n"), ("\t", "\\t"))
 

@@ -4,19 +4,20 @@ import asyncio
 import sys
 from collections.abc import Mapping
 
-from clickhouse_rerank import transport, worker
+from clickhouse_rerank.provider_server import prepared
 
-from .provider_server import prepared
+from clickhouse_rerank import worker
+from clickhouse_rerank.network import http
 
 _, _ANSWER = prepared(b"/0/10/200")
-_REPLY = transport.Reply(200, {"content-type": "application/json"}, _ANSWER.partition(b"\r\n\r\n")[2])
+_REPLY = http.Response(200, {"content-type": "application/json"}, _ANSWER.partition(b"\r\n\r\n")[2])
 
 
-async def _post(self: transport.Transport, url: str, headers: Mapping[str, str], body: bytes) -> transport.Reply:
+async def _post(self: http.Transport, url: str, headers: Mapping[str, str], body: bytes) -> http.Response:
     await asyncio.sleep(0)
     return _REPLY
 
 
 if __name__ == "__main__":
-    transport.Transport.post = _post  # type: ignore[method-assign]
+    http.Transport.post = _post  # type: ignore[method-assign]
     worker.main(sys.argv[1:])

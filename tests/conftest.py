@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import shutil
 import socket
 import subprocess
 import time
@@ -16,9 +17,11 @@ import pytest
 from clickhouse_connect.driver import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from clickhouse_rerank import install, wrappers
-from clickhouse_rerank.embedded import _sentence
-from clickhouse_rerank.formats import FORMATS
+from certificates import Certificates
+from clickhouse_rerank.commands import functions
+from clickhouse_rerank.commands.embedded_engine import _sentence
+from clickhouse_rerank.commands.install import artifacts
+from clickhouse_rerank.engine.formats import FORMATS
 from provider import Provider
 
 ROOT = Path(__file__).parents[1]
@@ -71,16 +74,16 @@ class Sql(Session):
 
     def __init__(self, folder: Path) -> None:
         for name in FORMATS:
-            for file in install.plan(folder, folder, name, ("--embedded",)):
+            for file in artifacts.plan(folder, folder, name, ("--embedded",)):
                 text, path = file.text, file.path
                 if path.suffix == ".xml":
                     path = path.with_name(f"{name}.xml")
                     text = text.replace("<name>Rerank</name>", f"<name>{self.function(name)}</name>")
-                install.write(install.File(path, text, file.mode))
+                artifacts.write(artifacts.File(path, text, file.mode))
         os.environ.pop("PYTHONUNBUFFERED", None)
         os.environ |= NO_CACHE
         super().__init__(clickhouse_connect.get_client(dsn="chdb://memory", chdb_options={"udf_path": str(folder)}))
-        for _, statement in wrappers.statements(replace=True):
+        for _, statement in functions.statements(replace=True):
             self.client.command(statement.rstrip(";"))
 
     @staticmethod
@@ -138,9 +141,9 @@ class Worker:
 def launcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The launcher as `install` writes it."""
     folder = tmp_path_factory.mktemp("launcher")
-    for file in install.plan(folder, folder):
-        install.write(file)
-    return folder / install.LAUNCHER
+    for file in artifacts.plan(folder, folder):
+        artifacts.write(file)
+    return folder / artifacts.LAUNCHER
 
 
 @pytest.fixture
@@ -199,3 +202,11 @@ def black_hole() -> Iterator[tuple[str, int]]:
         yield server.getsockname()
         for filler in fillers:
             filler.close()
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """The authority; a test without the openssl command is skipped."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the openssl command")
+    return Certificates(tmp_path_factory.mktemp("tls"))

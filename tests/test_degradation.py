@@ -13,7 +13,7 @@ import pytest
 
 import engine_bytes
 from asking import DOCUMENTS, KEY, RIGHT, asked, asked_together, code, float32, row, settings
-from clickhouse_rerank.model import Row
+from clickhouse_rerank.types import Row
 from conftest import Sql, Worker
 from provider import Provider, Reply, Request, cohere
 

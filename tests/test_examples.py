@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clickhouse_rerank import wrappers
+from clickhouse_rerank.commands import functions
 from conftest import ROOT, Sql
 from provider import Provider, Reply, Request, cohere, overlap
 
@@ -88,7 +88,7 @@ def examples(sql: Sql, provider: Provider) -> Iterator[Examples]:
     for table in runner.tables:
         sql.client.command(f"DROP TABLE {table}")
     sql.client.command("DROP FUNCTION embed_text")
-    for _, statement in wrappers.statements(replace=True):
+    for _, statement in functions.statements(replace=True):
         sql.client.command(statement.rstrip(";"))
 
 

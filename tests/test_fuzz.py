@@ -17,16 +17,18 @@ from hypothesis import strategies as st
 
 import engine_bytes
 from asking import KEY, float32
-from clickhouse_rerank import endpoints, options, replies, retry
-from clickhouse_rerank.endpoints import parse_url, request_url
+from clickhouse_rerank.admission import retry
+from clickhouse_rerank.config.settings import Settings
+from clickhouse_rerank.engine.formats import FORMATS
+from clickhouse_rerank.engine.framing import Framing
 from clickhouse_rerank.errors import CallerError, ProtocolError, RerankError
-from clickhouse_rerank.formats import FORMATS
-from clickhouse_rerank.framing import Framing
-from clickhouse_rerank.model import Call, Row
+from clickhouse_rerank.network import responses
+from clickhouse_rerank.network.http import Response
 from clickhouse_rerank.providers import PROVIDERS
-from clickhouse_rerank.settings import Settings
-from clickhouse_rerank.transport import Reply
-from clickhouse_rerank.wires import WIRES, MalformedError
+from clickhouse_rerank.providers.wires import WIRES, MalformedError
+from clickhouse_rerank.request.endpoint import parse_url, request_url, resolve
+from clickhouse_rerank.request.others import parse_object, parse_options
+from clickhouse_rerank.types import Call, Row
 
 settings.register_profile("long", max_examples=100_000, derandomize=False, deadline=None)
 
@@ -148,11 +150,11 @@ def test_fuzz_others(provider: str) -> None:
     @given(written())
     def target(text: str) -> None:
         with contextlib.suppress(CallerError):
-            options.parse(options.parse_object(text), record)
+            parse_options(parse_object(text), record)
         url = "" if record.url or record.key == "none" else "https://192.0.2.1/"
         url = "endpoint-name" if record.aws is not None else url
         with contextlib.suppress(CallerError):
-            endpoint = endpoints.resolve(provider, url, "" if record.key == "none" else KEY, text, Settings())
+            endpoint = resolve(provider, url, "" if record.key == "none" else KEY, text, Settings())
             assert KEY not in repr(endpoint)
 
     target()
@@ -249,7 +251,7 @@ ANSWERS = st.recursive(
 LIKELY = st.lists(
     st.fixed_dictionaries({"index": st.integers(0, 3), "relevance_score": NUMBERS, "score": NUMBERS}), max_size=4
 ).map(lambda items: {"results": items, "data": items, "rankings": items})
-ENDPOINT = endpoints.resolve("Cohere", "https://192.0.2.1/", KEY, "", Settings())
+ENDPOINT = resolve("Cohere", "https://192.0.2.1/", KEY, "", Settings())
 
 
 @pytest.mark.fault("F22", "F31", "F34", "F35")
@@ -298,10 +300,10 @@ def test_fuzz_an_answer_and_its_words() -> None:
     @short(1200)
     @given(st.sampled_from([200, 200, 204, 302, 400, 401, 404, 424, 429, 500, 503, 529, 599]), headers, bodies())
     def target(status: int, headers: dict[str, str], body: bytes) -> None:
-        words = replies.error_words(body)
+        words = responses.error_message(body)
         assert words.isprintable()
         try:
-            replies.payload(Reply(status, headers, body), ENDPOINT)
+            responses.payload(Response(status, headers, body), ENDPOINT)
         except RerankError as error:
             assert str(error).isprintable()
             assert len(str(error)) < 1000

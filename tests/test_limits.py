@@ -13,11 +13,11 @@ import pytest
 
 import engine_bytes
 from asking import DOCUMENTS, RIGHT, asked, code, row
-from clickhouse_rerank.credentials import Credential
+from clickhouse_rerank.admission.quota import Quota, quotas
+from clickhouse_rerank.config.credentials import Credential
+from clickhouse_rerank.config.settings import Limits, Network, Settings
 from clickhouse_rerank.errors import CallerError, ProviderFailedError
-from clickhouse_rerank.meter import Meter, meters
-from clickhouse_rerank.model import Secret
-from clickhouse_rerank.settings import Limits, Network, Settings
+from clickhouse_rerank.types import Secret
 from conftest import Worker
 from provider import Provider, Reply
 
@@ -30,10 +30,10 @@ def credential(requests: int | None = None, documents: int | None = None, url: s
     )
 
 
-def counted(meter: Meter, documents: int = 1) -> str:
+def counted(quota: Quota, documents: int = 1) -> str:
     """The code of the refusal; "" for a request that is counted."""
     try:
-        meter.spend(documents)
+        quota.spend(documents)
     except ProviderFailedError as error:
         assert not error.retryable and "'cred:c'" in str(error)
         return error.code
@@ -43,11 +43,11 @@ def counted(meter: Meter, documents: int = 1) -> str:
 def test_any_sixty_seconds_hold_the_requests_of_a_minute(tmp_path: Path) -> None:
     """Not a calendar's minute: what was sent is forgotten a minute later, second by second."""
     now = [100.0]
-    meter = Meter(credential(requests=5), tmp_path, lambda: now[0])
+    quota = Quota(credential(requests=5), tmp_path, lambda: now[0])
     sent: list[float] = []
     for _ in range(400):
         now[0] += 0.7
-        if not counted(meter):
+        if not counted(quota):
             sent.append(now[0])
     assert all(later - first >= 59 for first, later in zip(sent, sent[5:], strict=False))
     assert len(sent) == 25
@@ -56,14 +56,14 @@ def test_any_sixty_seconds_hold_the_requests_of_a_minute(tmp_path: Path) -> None
 def test_documents_are_counted_beside_requests(tmp_path: Path) -> None:
     """Each limit by itself, with its own code; what is refused counts nothing; what can never fit says so."""
     now = [0.0]
-    meter = Meter(credential(requests=3, documents=10), tmp_path, lambda: now[0])
-    assert [counted(meter, n) for n in (6, 5, 4, 1)] == ["", "DOCUMENT_LIMIT", "", "DOCUMENT_LIMIT"]
+    quota = Quota(credential(requests=3, documents=10), tmp_path, lambda: now[0])
+    assert [counted(quota, n) for n in (6, 5, 4, 1)] == ["", "DOCUMENT_LIMIT", "", "DOCUMENT_LIMIT"]
     now[0] = 59
-    assert counted(meter, 1) == "DOCUMENT_LIMIT"
+    assert counted(quota, 1) == "DOCUMENT_LIMIT"
     now[0] = 60
-    assert [counted(meter, 1) for _ in range(4)] == ["", "", "", "REQUEST_LIMIT"]
+    assert [counted(quota, 1) for _ in range(4)] == ["", "", "", "REQUEST_LIMIT"]
     with pytest.raises(ProviderFailedError, match=r"DOCUMENT_LIMIT: .* one request has 11\. Set others\.batch_size"):
-        Meter(credential(documents=10), tmp_path, lambda: 500.0).spend(11)
+        Quota(credential(documents=10), tmp_path, lambda: 500.0).spend(11)
 
 
 SPEND = """
@@ -71,15 +71,15 @@ import sys
 from pathlib import Path
 from clickhouse_rerank.credentials import Credential
 from clickhouse_rerank.errors import ProviderFailedError
-from clickhouse_rerank.meter import Meter
+from clickhouse_rerank.admission.quota import Quota
 from clickhouse_rerank.model import Secret
-meter = Meter(Credential("c", "cohere", Secret("k"), requests_per_minute=8000), Path(sys.argv[1]), lambda: 7.0)
+quota = Quota(Credential("c", "cohere", Secret("k"), requests_per_minute=8000), Path(sys.argv[1]), lambda: 7.0)
 counted = 0
 print("ready", flush=True)
 sys.stdin.readline()
 for _ in range(3000):
     try:
-        meter.spend(1)
+        quota.spend(1)
         counted += 1
     except ProviderFailedError:
         pass
@@ -103,18 +103,18 @@ def test_processes_count_together(tmp_path: Path) -> None:
 
 def test_what_else_stands_in_the_file_counts_nothing(tmp_path: Path) -> None:
     """Cut, garbage, or from before a restart of the machine: the limit holds from here on."""
-    meter = Meter(credential(requests=2), tmp_path, lambda: 1000.0)
+    quota = Quota(credential(requests=2), tmp_path, lambda: 1000.0)
     (file,) = tmp_path.iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
     for content in (b"", b"\xff" * 7, b"\xff" * 960, os.urandom(5000), b"\0" * 960, b"text " * 300):
         file.write_bytes(content)
-        assert [counted(meter) for _ in range(3)] == ["", "", "REQUEST_LIMIT"]
+        assert [counted(quota) for _ in range(3)] == ["", "", "REQUEST_LIMIT"]
 
 
 def test_credentials_count_apart(tmp_path: Path) -> None:
     """One that has spent its minute does not stop another; one without a limit has no file."""
     own = {name: credential(requests=1, name=name) for name in ("c", "d/../e")} | {"f": credential(name="f")}
-    found = meters(Settings(own, limits=Limits(counters=str(tmp_path))))
+    found = quotas(Settings(own, limits=Limits(counters=str(tmp_path))))
     assert found.keys() == {"c", "d/../e"}
     found["d/../e"].spend(1)
     assert [counted(found["c"]) for _ in range(2)] == ["", "REQUEST_LIMIT"]
@@ -132,9 +132,9 @@ def test_a_folder_that_cannot_be_trusted_is_a_mistake(tmp_path: Path) -> None:
     for place in places.values():
         settings = Settings({"c": credential(requests=1)}, limits=Limits(counters=str(place)))
         with pytest.raises(CallerError, match=r"CONFIG: \[limits\] counters: ") as raised:
-            meters(settings)
+            quotas(settings)
         assert str(place) in str(raised.value)
-    meters(Settings({"c": credential()}, limits=Limits(counters=str(places["file"]))))
+    quotas(Settings({"c": credential()}, limits=Limits(counters=str(places["file"]))))
 
 
 def limited(provider: Provider, folder: Path, **limits: int) -> Settings:

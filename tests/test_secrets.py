@@ -18,19 +18,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from configured_engine import answers, asks
 
 import engine_bytes
 from asking import HANG_S, RIGHT_REPLY, answer, raw
-from clickhouse_rerank import auth, endpoints, seclusion
+from clickhouse_rerank.config.settings import Limits, Network, Settings, load
+from clickhouse_rerank.engine import process_hardening
 from clickhouse_rerank.errors import RerankError
-from clickhouse_rerank.model import Row, Secret
-from clickhouse_rerank.options import Options
-from clickhouse_rerank.rerank import Reranker
-from clickhouse_rerank.settings import Limits, Network, Settings, load
-from clickhouse_rerank.wording import error_words
+from clickhouse_rerank.network.redaction import error_message
+from clickhouse_rerank.request import auth
+from clickhouse_rerank.request.endpoint import resolve
+from clickhouse_rerank.request.others import Options
+from clickhouse_rerank.reranker import Reranker
+from clickhouse_rerank.types import Row, Secret
 from conftest import Worker, worker_environment
 from provider import Provider, Reply, Request
-from test_credentials import answers, asks
 
 KEY = "canary+Key/0123456789abcdef="
 TOKEN = "canary-Token-0123456789"
@@ -172,7 +174,7 @@ def test_no_failure_tells_what_it_knows(provider: Provider, caplog: pytest.LogCa
             reply[0] = fault
             retried = {"fallback": [{"provider": "Cohere", "base_url": provider.url, "api_key": NEXT_KEY}]}
             for one in (row(provider.url), row(provider.url, **retried), aws(provider.url)):
-                reranker._exchange._gates.clear()  # or an endpoint that fails would not be asked as often
+                reranker._client._gates.clear()  # or an endpoint that fails would not be asked as often
                 try:
                     await reranker.rank(one)
                 except RerankError as error:
@@ -313,7 +315,7 @@ def test_aws_variables_stay_for_who_signs_as_the_server() -> None:
     """And go otherwise."""
     for keep in (True, False):
         variables = {"AWS_ROLE_ARN": "a", "COHERE_API_KEY": KEY, "PATH": "/bin"}
-        seclusion.forget(variables, keep_aws=keep)
+        process_hardening.drop_secrets(variables, keep_aws=keep)
         assert variables == {"PATH": "/bin"} | ({"AWS_ROLE_ARN": "a"} if keep else {})
 
 
@@ -324,7 +326,7 @@ def test_no_repr_shows_a_key(config: Path) -> None:
     fallback = json.dumps({"fallback": [{"provider": "Jina", "api_key": NEXT_KEY}]})
     keys = auth.AwsKeys("AKIDcanary", Secret(KEY), TOKEN)
     options = Options(access_key_id=CANARY, session_token=TOKEN, fallback=({"api_key": KEY},))
-    endpoint = endpoints.resolve("Cohere", "", KEY, fallback, Settings())
+    endpoint = resolve("Cohere", "", KEY, fallback, Settings())
     bound = next(iter(settings.credentials.values())).key
     for thing in (settings, keys, options, endpoint, bound, str(bound), f"{bound}", Reranker(settings)):
         assert clean(repr(thing)), repr(thing)
@@ -352,7 +354,7 @@ def test_no_repr_shows_a_key(config: Path) -> None:
 def test_what_is_left_of_an_echo(body: object, words: str) -> None:
     """The provider's own words stay, up to the data in them; keys, texts and long parts of texts are masked."""
     text = json.dumps(body).encode()
-    assert error_words(text, (KEY, TOKEN), (QUERY, *DOCUMENTS, "q", "documents")) == words
+    assert error_message(text, (KEY, TOKEN), (QUERY, *DOCUMENTS, "q", "documents")) == words
 
 
 def test_an_echo_that_is_cut_off_is_read_as_far_as_it_goes() -> None:
@@ -360,6 +362,6 @@ def test_an_echo_that_is_cut_off_is_read_as_far_as_it_goes() -> None:
     whole = "a.BadRequestError: BException: List should have at most 2048 items"
     body = json.dumps(BODIES[1]).encode()
     for end in range(len(body)):
-        said = error_words(body[:end])
+        said = error_message(body[:end])
         assert whole.startswith(said.rstrip(' -{["')) and clean(said), (end, said)
-    assert error_words(body[: body.index(b"2048 items") + 20]) == whole
+    assert error_message(body[: body.index(b"2048 items") + 20]) == whole

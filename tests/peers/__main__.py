@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from clickhouse_rerank.embedded import Engine
+from clickhouse_rerank.commands.embedded_engine import Engine
 
 from . import infinity, litellm, llama_cpp, moto, sagemaker
 from .checks import Checks

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from clickhouse_rerank.embedded import Engine, QueryError
+from clickhouse_rerank.commands.embedded_engine import Engine, QueryError
 from clickhouse_rerank.providers import PROVIDERS
 
 QUERY = "capital of france"

@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-from clickhouse_rerank.embedded import QueryError
+from clickhouse_rerank.commands.embedded_engine import QueryError
 
 from .checks import BERLIN, DOCUMENTS, PARIS, QUERY, RANKING, WEATHER, Checks, own_record
 from .environment import environment, tiny_model

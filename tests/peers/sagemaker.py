@@ -81,8 +81,8 @@ def _front(checks: Checks) -> None:
         request = Received(method, "/", headers, b"")
         found = signature(request, "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", scope, ["host", "x-amz-date"])
         checks.holds(f"AWS's example of a {method}", found == expected, found)
-    from clickhouse_rerank import auth
-    from clickhouse_rerank.model import Secret
+    from clickhouse_rerank.request import auth
+    from clickhouse_rerank.types import Secret
 
     url, body = "http://127.0.0.1:1/endpoints/e/invocations", b'{"inputs": []}'
     keys = auth.AwsKeys(LONG_TERM, Secret(ACCOUNTS[LONG_TERM].secret), "")

@@ -107,7 +107,7 @@ def server(version: str) -> Iterator[Engine]:
             .with_env("CLICKHOUSE_PASSWORD", PASSWORD)
             .with_copy_into_container(HERE / "config.toml", "/etc/clickhouse-rerank/config.toml")
             .with_copy_into_container(HERE / "script.py", "/opt/script.py")
-            .with_copy_into_container(HERE.parent / "provider.py", "/opt/provider.py")
+            .with_copy_into_container(HERE.parent / "support" / "provider.py", "/opt/provider.py")
             .waiting_for(HealthcheckWaitStrategy().with_startup_timeout(START_S))
         )
         with container:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from clickhouse_rerank.wrappers import statements
+from clickhouse_rerank.commands.functions import statements
 from conftest import ROOT, Session
 
 from . import engines

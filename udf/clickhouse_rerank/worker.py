@@ -6,122 +6,42 @@ to private descriptors first, so that no print, warning or library can reach the
 """
 
 import asyncio
-import contextlib
-import fcntl
 import gc
 import os
-import select
 import signal
-import stat
 import sys
-import termios
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from . import seclusion
+from .engine import process_hardening
+from .engine.streams import Streams
 from .errors import CallerError, ProtocolError, RerankError
 
 if TYPE_CHECKING:
-    from .settings import Settings
+    from .config.settings import Settings
 
 _USAGE = (
     "clickhouse-rerank worker [--format JSONEachRow|TabSeparated|RowBinary] [--read-timeout-ms N] [--embedded] "
     "[--bundled FOLDER] [--progress FOLDER]"
 )
-_MAX_REPORT = 4000  # the engine reads 4,096 bytes of stderr before it stops polling; the rest would fail the next query
-_READ_BYTES = 1 << 16  # all rows that are read at once are planned at once, while answers wait for their turn
-_PIPE_BYTES = 1 << 20
 _AFTER_EOF_S = 0.8
 _LOOK_FOR_END_S = 0.2
 READ_TIMEOUT_MS = 120_000
 """command_read_timeout of the registration, which `--read-timeout-ms` names where it was changed."""
 _MARGIN_S = 5.0
-_LOOK_AGAIN_S = 0.001
 _GARBAGE_AFTER = 20_000
 """New objects that start a search for unreachable ones: rows leave few, and searches took a tenth of the time."""
 
 
-class _Streams:
-    """fds 0, 1 and 2 as found at start; 1 and 2 themselves lead nowhere from then on."""
-
-    def __init__(self) -> None:
-        self.input = os.dup(0)
-        self.output = os.dup(1)
-        self.errors = os.dup(2)
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        for fd in (0, 1, 2):
-            os.dup2(nowhere, fd)
-        os.close(nowhere)
-        for fd in (self.input, self.output, self.errors):
-            if not os.isatty(fd):
-                os.set_blocking(fd, False)
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(self.input, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-
-    async def read(self) -> bytes:
-        """Some bytes, or b"" at the end."""
-        while True:
-            try:
-                return os.read(self.input, _READ_BYTES)
-            except BlockingIOError:
-                loop = asyncio.get_running_loop()
-                await _ready(self.input, loop.add_reader, loop.remove_reader)
-
-    def abandoned(self) -> bool:
-        """Whether nobody writes any more, although there may be bytes left to read."""
-        writer = select.poll()
-        writer.register(self.input, 0)
-        return bool(writer.poll(0))
-
-    async def write(self, data: bytes) -> None:
-        """All of `data`."""
-        view = memoryview(data)
-        while view:
-            try:
-                view = view[os.write(self.output, view) :]
-            except BlockingIOError:
-                loop = asyncio.get_running_loop()
-                await _ready(self.output, loop.add_writer, loop.remove_writer)
-
-    async def report(self, error: RerankError) -> None:
-        """`say`, once all that was written has been read.
-
-        The engine polls both pipes and then reads: a line that comes between poll and read, with the last answers
-        behind it, would be found by the next query only. With nothing left to read, its next poll sees the line first.
-        """
-        while self._unread():  # noqa: ASYNC110 - a pipe does not tell when it is empty
-            await asyncio.sleep(_LOOK_AGAIN_S)
-        self.say(error)
-
-    def _unread(self) -> bool:
-        if not stat.S_ISFIFO(os.fstat(self.output).st_mode):
-            return False
-        reader = select.poll()
-        reader.register(self.output, 0)
-        return any(fcntl.ioctl(self.output, termios.FIONREAD, bytes(4))) and not reader.poll(0)
-
-    def say(self, error: RerankError) -> None:
-        """One line for the SQL user, in a single write; raises where it cannot be read, for empty answers would lie."""
-        line = "".join(c if c.isprintable() else " " for c in str(error))
-        os.write(self.errors, line.encode()[:_MAX_REPORT].decode("utf-8", "ignore").encode())
-
-
-async def _ready(fd: int, watch: Callable[..., object], unwatch: Callable[[int], object]) -> None:
-    ready = asyncio.get_running_loop().create_future()
-    watch(fd, lambda: None if ready.done() else ready.set_result(None))
-    try:
-        await ready
-    finally:
-        unwatch(fd)
-
-
 def _settings(arguments: "_Arguments") -> "Settings":
     """The configuration, after which the variables are gone. Errors: CONFIG."""
-    from .settings import load
+    from .config.settings import load
 
     settings = load(os.environ, embedded=arguments.embedded, bundled=arguments.bundled)
-    seclusion.forget(os.environ, keep_aws=any(credential.ambient for credential in settings.credentials.values()))
+    process_hardening.drop_secrets(
+        os.environ, keep_aws=any(credential.ambient for credential in settings.credentials.values())
+    )
     limits = settings.limits
     if limits.row_deadline_s + limits.rate_limit_wait_s + _MARGIN_S > arguments.read_timeout_ms / 1000:
         raise CallerError(
@@ -143,14 +63,14 @@ async def _raised(error: RerankError) -> NoReturn:
     raise error
 
 
-async def _serve(streams: _Streams, arguments: "_Arguments") -> int:
+async def _serve(streams: Streams, arguments: "_Arguments") -> int:
     """Answer chunks until the input ends; the exit code."""
-    from .chunk import Answerer, Chunk
-    from .formats import FORMATS
-    from .framing import Framing
-    from .progress import tell
-    from .rerank import Reranker
-    from .storage import log
+    from .config.tables import log
+    from .engine.chunks import Answerer, Chunk
+    from .engine.formats import FORMATS
+    from .engine.framing import Framing
+    from .reranker import Reranker
+    from .usage.counters import tell
 
     settings = _settings(arguments)
     log(settings.log)
@@ -218,7 +138,7 @@ class _Arguments(NamedTuple):
 
 
 def _arguments(argv: Sequence[str]) -> _Arguments:
-    from .formats import FORMATS
+    from .engine.formats import FORMATS
 
     found: dict[str, str] = {}
     embedded = False
@@ -242,8 +162,8 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
 def main(argv: Sequence[str]) -> NoReturn:
     """Run until the input ends; leaves the process without waiting for threads or connections."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the client that started the engine
-    streams = _Streams()
-    seclusion.leave_no_core()
+    streams = Streams()
+    process_hardening.disable_core_dumps()
     code = 1
     try:
         # Not asyncio.run: it would wait for threads that look up a name.

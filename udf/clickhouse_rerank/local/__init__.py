@@ -1,1 +1,0 @@
-"""Scorers that run in the worker: no network, no key."""

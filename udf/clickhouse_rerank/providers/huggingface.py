@@ -1,0 +1,27 @@
+"""Hugging Face's Inference API and Inference Endpoints."""
+
+from .record import Option, Provider, RequestLimits
+from .self_hosted import TEI_LIMITS
+from .shared_options import ASKED
+
+CONTAINER_WIRES = {"pairs": RequestLimits(), "tei": TEI_LIMITS, "text_ranking": RequestLimits()}
+"""The wires that Hugging Face's containers speak, with what each adds to a request's limits."""
+
+CONTAINER_OPTIONS = {**ASKED, "score_label": Option("text"), "wire": Option("text", choices=tuple(CONTAINER_WIRES))}
+"""Keys of `others` for a model in one of these containers."""
+
+HUGGINGFACE = (
+    Provider(
+        name="HuggingFace",
+        wire="pairs",
+        url="https://router.huggingface.co/hf-inference/models/{model}",
+        path="/",
+        headers={"X-HF-Bill-To": "{bill_to}"},
+        key_prefix="hf_",
+        env="HF_TOKEN",
+        model="BAAI/bge-reranker-v2-m3",
+        scores="0 to 1 (label probability)",
+        wire_limits=CONTAINER_WIRES,
+        options={**CONTAINER_OPTIONS, "model": Option("text"), "bill_to": Option("text", bound=True, place=True)},
+    ),
+)

@@ -1,0 +1,125 @@
+"""Servers that people run themselves: base_url says where, a key is optional. Facts: the servers' sources."""
+
+from dataclasses import replace
+
+from .record import RERANK_PATHS, Option, Provider, RequestLimits
+from .shared_options import ASKED, LOCAL, NAMED
+from .wires import WIRES
+
+TEI_LIMITS = RequestLimits(documents=32, body_bytes=2_000_000)
+"""What text-embeddings-inference takes unless it is started with other numbers."""
+
+_VLLM = Provider(
+    name="vLLM",
+    wire="cohere",
+    key="optional",
+    complete=rf"{RERANK_PATHS}|.*/score",
+    scores="0 to 1",
+    options={
+        **NAMED,
+        "truncate_prompt_tokens": Option("integer", "truncate_prompt_tokens", low=-1),
+        "use_activation": Option("boolean", "use_activation"),
+    },
+)
+
+SELF_HOSTED = (
+    Provider(
+        name="LocalAI",
+        wire="cohere",
+        key="optional",
+        needs_model=True,
+        scores="depends on the model",
+        limits=RequestLimits(body_bytes=15_000_000),
+        options=NAMED,
+    ),
+    Provider(
+        name="LiteLLM",
+        wire="cohere",
+        key="optional",
+        key_prefix="sk-",
+        needs_model=True,
+        scores="depends on the model",
+        options={
+            **NAMED,
+            "max_chunks_per_doc": Option("integer", "max_chunks_per_doc", low=1),
+            "max_tokens_per_doc": Option("integer", "max_tokens_per_doc", low=1),
+        },
+    ),
+    Provider(
+        name="TEI",
+        wire="tei",
+        path="/rerank",
+        key="optional",
+        limits=TEI_LIMITS,
+        options={
+            **ASKED,
+            "truncate": Option("boolean", "truncate"),
+            "truncation_direction": Option("text", "truncation_direction", choices=("Left", "Right")),
+            "raw_scores": Option("boolean", "raw_scores"),
+        },
+    ),
+    Provider(
+        name="Infinity",
+        wire="cohere",
+        path="/rerank",
+        key="optional",
+        limits=RequestLimits(documents=2048, text_chars=122_880),
+        options={**NAMED, "raw_scores": Option("boolean", "raw_scores")},
+    ),
+    replace(_VLLM, variants=(("/score/", replace(_VLLM, wire="vllm_score")),)),
+    Provider(
+        name="LlamaCpp",
+        wire="cohere",
+        key="optional",
+        scores="any number",
+        options=NAMED,
+    ),
+    Provider(
+        name="Xinference",
+        wire="cohere",
+        key="optional",
+        needs_model=True,
+        scores="depends on the model",
+        options=NAMED,
+    ),
+    Provider(
+        name="NIM",
+        wire="nvidia",
+        path="/v1/ranking",
+        key="optional",
+        model="nvidia/llama-nemotron-rerank-1b-v2",
+        scores="any number",
+        limits=RequestLimits(documents=512),
+        fixed={"truncate": "END"},
+        options={**NAMED, "truncate": Option("text", "truncate", choices=("NONE", "END"))},
+    ),
+    Provider(
+        name="Elasticsearch",
+        wire="elasticsearch",
+        path="/_inference/rerank/{inference_id}",
+        complete=r".*/_inference/rerank/[^/]+",
+        key="optional",
+        key_format="ApiKey {}",
+        scores="depends on the model",
+        options={
+            **ASKED,
+            "inference_id": Option("text", place=True, default=".rerank-v1-elasticsearch"),
+            "task_settings": Option("object", "task_settings"),
+        },
+    ),
+    Provider(
+        name="Custom",
+        wire="cohere",
+        path="/",
+        key="optional",
+        scores="depends on the model",
+        wire_limits={name: RequestLimits() for name in WIRES},
+        options={**NAMED, "score_label": Option("text"), "wire": Option("text", choices=tuple(WIRES))},
+    ),
+    Provider(
+        name="BM25",
+        key="none",
+        scores="0 and above",
+        options={**LOCAL, "k1": Option("number", "k1", low=0), "b": Option("number", "b", low=0, high=1)},
+    ),
+)

@@ -1,0 +1,81 @@
+"""Reads the list of scored items that most rerank APIs answer with; tolerant of shape, strict about meaning.
+
+Tolerated: any order, extra members, an echoed document of any type (never used), null for an empty list.
+Refused: a missing, foreign, repeated or non-integer index, a score that is no finite number, too few items.
+"""
+
+import math
+from collections.abc import Mapping
+
+from ...types import Scores
+
+_LISTS = ("results", "data", "rankings", "rerank")
+_SCORES = ("relevance_score", "score", "logit", "relevanceScore")
+_FLOAT32_MAX = 3.4028234663852886e38
+
+
+class MalformedError(ValueError):
+    """An answer that cannot be trusted; the text completes "Its answer ..."."""
+
+
+def finite(value: object) -> float:
+    """A score as a finite Float32 value; MalformedError for anything else, booleans and numeric strings included."""
+    if type(value) not in (int, float):
+        raise MalformedError("has a score that is no number")
+    score = float(value)  # type: ignore[arg-type]
+    if not math.isfinite(score) or abs(score) > _FLOAT32_MAX:
+        raise MalformedError("has a score that is not finite")
+    return score + 0.0  # -0.0 becomes 0.0
+
+
+def read(payload: object, documents: int, expected: int) -> Scores:
+    """The items of `payload` -> scores.
+
+    `documents`: how many were sent; `expected`: how many items must at least come back.
+    """
+    items = _items(payload)
+    scores: dict[int, float] = {}
+    for item in items:
+        if not isinstance(item, Mapping):
+            raise MalformedError("has an item that is no object")
+        index = _index(item.get("index"), documents)
+        if index in scores:
+            raise MalformedError(f"has the index {index} twice")
+        for key in _SCORES:
+            if key in item:
+                scores[index] = finite(item[key])
+                break
+        else:
+            raise MalformedError("has an item without a score")
+    if len(scores) < expected:
+        raise MalformedError(f"has {len(scores)} scores where {expected} were asked for")
+    return list(scores.items())
+
+
+def numeral(value: object) -> object:
+    """A string of digits as its number; anything else as it is. For APIs whose ids are strings."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10 else value
+
+
+def _items(payload: object) -> list[object]:
+    if isinstance(payload, list):
+        return payload
+    if isinstance(payload, Mapping):
+        places = payload, payload.get("output")
+        found = [place[key] for place in places if isinstance(place, Mapping) for key in _LISTS if key in place]
+        for items in found:
+            if isinstance(items, list):
+                return items
+        if found and all(items is None for items in found):
+            return []
+    raise MalformedError("has no list of results")
+
+
+def _index(value: object, documents: int) -> int:
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    if type(value) is not int:
+        raise MalformedError("has an item whose index is no integer")
+    if not 0 <= value < documents:
+        raise MalformedError(f"has the index {value}, but {documents} documents were sent")
+    return value

@@ -1,0 +1,26 @@
+"""The text-ranking task of Hugging Face's own inference container: query and texts inside `inputs`.
+
+Source: huggingface-inference-toolkit, sentence_transformers_utils.py.
+"""
+
+from collections.abc import Mapping
+
+from ...types import Billed, Call, Scores
+from . import scored_items
+
+OWNS = frozenset(("inputs",))
+
+
+def body(call: Call) -> object:
+    """`{inputs: {query, texts}}` and the call's further fields beside `inputs`."""
+    return {"inputs": {"query": call.query, "texts": call.documents}, **call.fields}
+
+
+def scores(payload: object, call: Call) -> Scores:
+    """One item for every text, in any order."""
+    return scored_items.read(payload, len(call.documents), len(call.documents))
+
+
+def billed(payload: object, headers: Mapping[str, str]) -> Billed:
+    """It says nothing."""
+    return Billed()

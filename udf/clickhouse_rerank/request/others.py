@@ -1,0 +1,145 @@
+"""`others`: the JSON text of the seventh argument -> Options, checked against what the provider's record knows."""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..errors import CallerError
+from ..providers import Option, Provider
+
+_MAX_TEXT = 65_536
+_MAX_DEPTH = 32
+_TYPES: dict[str, tuple[type, ...]] = {
+    "text": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "object": (dict,),
+    "objects": (list,),
+}
+_ARTICLES = {
+    "text": "a string",
+    "integer": "an integer",
+    "number": "a number",
+    "boolean": "true or false",
+    "object": "an object",
+    "objects": "a list of objects",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The keys of `others`, typed; what a key's absence means is its default here."""
+
+    model: str = ""
+    model_args: Mapping[str, object] = field(default_factory=dict)
+    timeout_s: float | None = None
+    batch_size: int | None = None
+    """Documents per request, in place of the provider's limit."""
+    min_score: float | None = None
+    normalize: str = "none"
+    on_error: str = "throw"
+    """What becomes of a row whose provider fails: throw, empty or passthrough."""
+    fallback: Sequence[Mapping[str, object]] = field(default=(), repr=False)
+    """Who is asked next when the provider fails: `provider`, `base_url`, `api_key` and keys of `others`."""
+    cache: bool = True
+    """Whether scores that were paid for before will do, and those of this call are kept."""
+    dry_run: bool = False
+    """Whether to tell what would be sent in place of sending it."""
+    wire: str = ""
+    score_label: str = ""
+    access_key_id: str = field(default="", repr=False)
+    region_name: str = ""
+    session_token: str = field(default="", repr=False)
+    endpoint_url: str = ""
+    fields: Mapping[str, object] = field(default_factory=dict)
+    """Request fields that the provider's own keys become."""
+    places: Mapping[str, str] = field(default_factory=dict)
+    """What the provider's own keys put into its URL and headers."""
+
+
+def parse_object(text: str) -> Mapping[str, object]:
+    """`others` as written -> its members; '' is no members."""
+    if not text:
+        return {}
+    if len(text) > _MAX_TEXT:
+        raise CallerError("BAD_OTHERS", f"others is longer than {_MAX_TEXT} characters. Pass only the keys you need.")
+    try:
+        members = json.loads(text, object_pairs_hook=_unique, parse_float=_float, parse_int=_int, parse_constant=_float)
+    except (ValueError, RecursionError):
+        raise CallerError(
+            "BAD_OTHERS", "others is not valid JSON. Pass '' or an object such as '{\"model\":\"...\"}'."
+        ) from None
+    if not isinstance(members, dict):
+        raise CallerError(
+            "BAD_OTHERS", "others is not a JSON object. Pass '' or an object such as '{\"model\":\"...\"}'."
+        )
+    if _is_deeper(members, _MAX_DEPTH):
+        raise CallerError("BAD_OTHERS", f"others is nested more than {_MAX_DEPTH} levels deep. Pass a flatter object.")
+    return members
+
+
+def parse_options(members: Mapping[str, object], provider: Provider) -> Options:
+    """Members of `others` -> Options; errors: BAD_OTHERS names the key and, for an unknown one, the known ones."""
+    values: dict[str, object] = {}
+    fields: dict[str, object] = {}
+    places: dict[str, str] = {}
+    for key, value in members.items():
+        option = provider.options.get(key)
+        if option is None:
+            known = ", ".join(sorted(provider.options))
+            raise CallerError("BAD_OTHERS", f"{provider.name} has no key {key[:60]!r} in others. Known keys: {known}.")
+        _check(key, value, option)
+        if option.field:
+            fields[option.field] = value
+        elif option.place:
+            places[key] = str(value)
+        else:
+            values[key] = value
+    return Options(**values, fields=fields, places=places)  # type: ignore[arg-type]
+
+
+def _check(key: str, value: object, option: Option) -> None:
+    wrong = type(value) not in _TYPES[option.type]
+    if wrong or (option.type == "objects" and not all(isinstance(item, dict) for item in value)):  # type: ignore[attr-defined]
+        raise CallerError("BAD_OTHERS", f"others.{key} must be {_ARTICLES[option.type]}.")
+    if option.place and (not re.fullmatch(option.pattern, str(value)) or {".", ".."} & set(str(value).split("/"))):
+        raise CallerError("BAD_OTHERS", f"others.{key} has characters that cannot stand there. Correct it.")
+    if option.choices and value not in option.choices:
+        raise CallerError("BAD_OTHERS", f"others.{key} must be one of {', '.join(option.choices)}.")
+    if isinstance(value, int | float):
+        if option.low is not None and value < option.low:
+            raise CallerError("BAD_OTHERS", f"others.{key} must be at least {option.low}.")
+        if option.high is not None and value > option.high:
+            raise CallerError("BAD_OTHERS", f"others.{key} must be at most {option.high}.")
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise CallerError("BAD_OTHERS", f"others has the key {twice[:60]!r} twice. Keep one.")
+    return members
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise CallerError("BAD_OTHERS", f"others has the number {text[:20]}. Pass a finite one.")
+    return value
+
+
+def _int(text: str) -> int:
+    if len(text) > 19:
+        raise CallerError(
+            "BAD_OTHERS", f"others has the number {text[:20]}..., which exceeds 64 bits. Pass a smaller one."
+        )
+    return int(text)
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(levels == 0 or _is_deeper(member, levels - 1) for member in inner)

@@ -1,0 +1,147 @@
+"""Lines in a file that the processes of a pool append to, and that is begun anew when it is full.
+
+Who holds the lock of the file that has the path now may write to it or give it another name: so no line is torn, and
+none goes to a file that is about to be deleted. A full file keeps its other name for good, so that who reads them all
+meanwhile reads none twice. Whatever is wrong, lines are lost, and a line in the log says why; no query fails.
+"""
+
+import fcntl
+import logging
+import os
+import re
+import stat
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ..config.tables import UsageSettings
+
+_log = logging.getLogger("clickhouse_rerank")
+
+_REST_S = 60.0
+_TIMES_RENAMED = 20  # by others, between opening and locking
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_STAMP = "%Y%m%dT%H%M%S.%fZ"
+
+
+class UsageFile:
+    """Appends whole lines. After a failure the file is left alone for a while; each reason is logged once."""
+
+    def __init__(
+        self,
+        recording: UsageSettings,
+        now: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._path = Path(recording.path)
+        self._max_bytes = recording.max_bytes
+        self._kept = recording.kept
+        self._now = now
+        self._clock = clock
+        self._file = -1
+        self._rest_until = -1.0
+        self._said: set[str] = set()
+
+    def append(self, lines: bytes) -> bool:
+        """Write lines, all or none; False while another process is writing, and then they are to be brought again."""
+        if self._clock() < self._rest_until:
+            return True
+        try:
+            return self._append(lines)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self.rest(error.strerror or type(error).__name__)
+        except ValueError as error:
+            self.rest(str(error))
+        return True
+
+    def rest(self, reason: str) -> None:
+        """Leave the file alone for a while."""
+        self.close()
+        self._rest_until = self._clock() + _REST_S
+        if reason not in self._said:
+            self._said.add(reason)
+            _log.warning("The usage file %s is not written for the time being: %s", self._path, reason)
+
+    def close(self) -> None:
+        """Let go of the file; it is opened again when lines come."""
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = -1
+
+    def _append(self, lines: bytes) -> bool:
+        for _ in range(_TIMES_RENAMED):
+            if self._file < 0:
+                self._file = self._opened()
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            size = os.fstat(self._file).st_size
+            if not self._has_the_path():
+                self.close()
+            elif size and self._max_bytes and size + len(lines) > self._max_bytes:
+                self._rename()
+                self.close()
+            else:
+                self._write(lines, size)
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+                return True
+        return False
+
+    def _opened(self) -> int:
+        folder = self._path.parent
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o750)
+        status = folder.lstat()
+        if not stat.S_ISDIR(status.st_mode) or _is_others(status):
+            raise ValueError(f"{folder} is no folder of the server's user alone")
+        file = os.open(self._path, _FLAGS, 0o640)
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode) or _is_others(status):
+            os.close(file)
+            raise ValueError("it is no file of the server's user alone")
+        return file
+
+    def _has_the_path(self) -> bool:
+        try:
+            named, mine = self._path.lstat(), os.fstat(self._file)
+        except FileNotFoundError:
+            return False
+        return (named.st_dev, named.st_ino) == (mine.st_dev, mine.st_ino)
+
+    def _write(self, lines: bytes, size: int) -> None:
+        # A machine that went down may have left half a line.
+        torn = size and os.pread(self._file, 1, size - 1) != b"\n"
+        data = b"\n" + lines if torn else lines
+        written = os.write(self._file, data)
+        if written < len(data):
+            os.ftruncate(self._file, size)
+            raise OSError(0, "No space left for all lines")
+
+    def _rename(self) -> None:
+        stem, suffix = self._path.stem, self._path.suffix
+        form = re.compile(rf"{re.escape(stem)}\.(\d{{8}}T\d{{6}}\.\d{{6}}Z){re.escape(suffix)}")
+        found = (form.fullmatch(file.name) for file in self._path.parent.iterdir())
+        stamps = sorted(match[1] for match in found if match and _is_time(match[1]))
+        at = datetime.fromtimestamp(self._now(), UTC)
+        if stamps:  # the newest has the last name, also when the clock was set back
+            at = max(at, datetime.strptime(stamps[-1], _STAMP).replace(tzinfo=UTC) + timedelta(microseconds=1))
+        stamps.append(at.strftime(_STAMP))
+        self._path.rename(self._path.with_name(f"{stem}.{stamps[-1]}{suffix}"))
+        for stamp in stamps[: max(0, len(stamps) - self._kept)]:
+            with suppress(FileNotFoundError):
+                self._path.with_name(f"{stem}.{stamp}{suffix}").unlink()
+
+
+def _is_time(stamp: str) -> bool:
+    """Whether a name is of this module's making: files of others stay as they are."""
+    try:
+        return datetime.strptime(stamp, _STAMP).year < datetime.max.year
+    except ValueError:
+        return False
+
+
+def _is_others(status: os.stat_result) -> bool:
+    """Whether another user owns it, or every user may write to it."""
+    return status.st_uid not in (os.geteuid(), 0) or bool(status.st_mode & stat.S_IWOTH)
