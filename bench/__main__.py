@@ -9,11 +9,10 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from clickhouse_rerank.processes import isolated
-from clickhouse_rerank.provider import Provider
-from clickhouse_rerank.record import FULL, QUICK, Results, Sizes
-
-from clickhouse_rerank import contest, figures, growth, report, sql
+from . import contest, figures, growth, report, sql
+from .processes import isolated
+from .provider import Provider
+from .record import FULL, QUICK, Results, Sizes
 
 _HERE = Path(__file__).parent
 _CORES = 2

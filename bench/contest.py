@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from clickhouse_rerank.processes import isolated
-from clickhouse_rerank.provider import Provider
-from clickhouse_rerank.record import Contestant, Figure, Results, Sizes
-from clickhouse_rerank.work import Work
-
-from clickhouse_rerank import peers, sql
+from . import peers, sql
+from .processes import isolated
+from .provider import Provider
+from .record import Contestant, Figure, Results, Sizes
+from .work import Work
 
 _ROOT = Path(__file__).parents[1]
 PYTHON = _ROOT / ".venv-bench" / "bin" / "python"

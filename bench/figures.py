@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import replace
 from statistics import median
 
-from clickhouse_rerank.processes import isolated
-from clickhouse_rerank.provider import Provider, stats
-from clickhouse_rerank.record import Figure, Results, Sizes
-from clickhouse_rerank.work import KEY, Work
-from clickhouse_rerank.worker_figures import codec, cold_start, memory
-
-from clickhouse_rerank import load, sql
 from clickhouse_rerank.commands.embedded_engine import QueryError
+
+from . import load, sql
+from .processes import isolated
+from .provider import Provider, stats
+from .record import Figure, Results, Sizes
+from .work import KEY, Work
+from .worker_figures import codec, cold_start, memory
 
 Say = Callable[[str], None]
 _SMALL = Work(1000, 5, 100)

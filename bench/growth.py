@@ -6,12 +6,11 @@ The cost of a row is the workers' processor time, which a busy machine does not 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from clickhouse_rerank.processes import isolated
-from clickhouse_rerank.provider import Provider, stats
-from clickhouse_rerank.record import Curve, Results, Sizes
-from clickhouse_rerank.work import Work
-
-from clickhouse_rerank import sql
+from . import sql
+from .processes import isolated
+from .provider import Provider, stats
+from .record import Curve, Results, Sizes
+from .work import Work
 
 Say = Callable[[str], None]
 _SMALL = Work(1000, 5, 100)

@@ -15,7 +15,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from clickhouse_rerank.instruction_work import TIMES
+from .instruction_work import TIMES
 
 COUNTS = Path(__file__).with_name("instructions.json")
 _WORK = Path(__file__).with_name("instruction_work.py")

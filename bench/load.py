@@ -5,7 +5,7 @@ import select
 import socket
 import time
 
-from clickhouse_rerank.work import KEY, MODEL, Work
+from .work import KEY, MODEL, Work
 
 
 def request(port: int, path: str, work: Work, row: int = 0, query: str = "") -> bytes:

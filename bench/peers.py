@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from clickhouse_rerank.work import KEY, MODEL, Work
+from .work import KEY, MODEL, Work
 
 _PATIENCE_S = 300
 Ask = Callable[[str, list[str]], list[tuple[int, float]]]

@@ -9,8 +9,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from clickhouse_rerank import processes, sql
 from clickhouse_rerank.commands.install import artifacts
+
+from . import processes, sql
 
 _ROOT = Path(__file__).parents[1]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from clickhouse_rerank.work import Work
+from .work import Work
 
 
 @dataclass(frozen=True)

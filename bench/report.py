@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from clickhouse_rerank.record import Curve, Figure, Results, Sizes
+from .record import Curve, Figure, Results, Sizes
 
 _VERDICT = {True: "met", False: "MISSED", None: ""}
 

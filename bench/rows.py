@@ -1,10 +1,11 @@
 """The bytes in which the engine sends a row to a worker, in each format."""
 
 import orjson
-from clickhouse_rerank.provider_server import prepared
 
 from clickhouse_rerank.engine.formats import FORMATS
 from clickhouse_rerank.types import Ranking, Row
+
+from .provider_server import prepared
 
 _TSV = (("\\", "\\\\"), ("'", "\\'"), ("\n", "\\n"), ("\t", "\\t"))
 

@@ -6,10 +6,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from clickhouse_rerank.work import KEY, Work
-
-from clickhouse_rerank import processes
 from clickhouse_rerank.commands.embedded_engine import Engine
+
+from . import processes
+from .work import KEY, Work
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ import asyncio
 import sys
 from collections.abc import Mapping
 
-from clickhouse_rerank.provider_server import prepared
-
 from clickhouse_rerank import worker
 from clickhouse_rerank.network import http
+
+from .provider_server import prepared
 
 _, _ANSWER = prepared(b"/0/10/200")
 _REPLY = http.Response(200, {"content-type": "application/json"}, _ANSWER.partition(b"\r\n\r\n")[2])

@@ -3,15 +3,15 @@
 from dataclasses import replace
 from statistics import median
 
-from clickhouse_rerank.pipe import Worker
-from clickhouse_rerank.processes import isolated
-from clickhouse_rerank.provider import Provider
-from clickhouse_rerank.record import Figure, Sizes
-from clickhouse_rerank.rows import ENCODED, answer_bytes
-from clickhouse_rerank.work import KEY, Work
-
-from clickhouse_rerank import processes, sql
 from clickhouse_rerank.types import Row
+
+from . import processes, sql
+from .pipe import Worker
+from .processes import isolated
+from .provider import Provider
+from .record import Figure, Sizes
+from .rows import ENCODED, answer_bytes
+from .work import KEY, Work
 
 _CODEC_WORK = Work(1000, 20, 500)
 _SMALL = Work(1000, 5, 100)

@@ -69,10 +69,10 @@ def test_documents_are_counted_beside_requests(tmp_path: Path) -> None:
 SPEND = """
 import sys
 from pathlib import Path
-from clickhouse_rerank.credentials import Credential
+from clickhouse_rerank.config.credentials import Credential
 from clickhouse_rerank.errors import ProviderFailedError
 from clickhouse_rerank.admission.quota import Quota
-from clickhouse_rerank.model import Secret
+from clickhouse_rerank.types import Secret
 quota = Quota(Credential("c", "cohere", Secret("k"), requests_per_minute=8000), Path(sys.argv[1]), lambda: 7.0)
 counted = 0
 print("ready", flush=True)

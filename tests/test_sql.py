@@ -470,7 +470,7 @@ def test_the_key_goes_into_the_header_only(sql: Sql, provider: Provider) -> None
 SESSION = """
 import os, sys
 from pathlib import Path
-from clickhouse_rerank.embedded import Engine
+from clickhouse_rerank.commands.embedded_engine import Engine
 engine = Engine()
 url, end = sys.argv[1:]
 def rows(query):

@@ -43,7 +43,7 @@ def sent(provider: Provider) -> list[list[str]]:
 
 ENGINE = """
 import sys
-from clickhouse_rerank.embedded import Engine
+from clickhouse_rerank.commands.embedded_engine import Engine
 with Engine() as engine:
     for statement in sys.argv[1:]:
         sys.stdout.write(engine.query(statement).decode())

@@ -118,7 +118,7 @@ def test_the_zip_holds_regular_files_only_and_all_of_the_package() -> None:
 ARCHIVE = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from clickhouse_rerank import bundle
+from clickhouse_rerank.commands import bundle
 sys.stdout.buffer.write(bundle.archive("RowBinary"))
 """
 

@@ -234,7 +234,7 @@ def test_a_python_that_the_servers_user_cannot_reach(
 
 UNPRIVILEGED = """
 import os, sys
-from clickhouse_rerank import check, cli
+from clickhouse_rerank.commands import check, cli
 os.setgid(int(sys.argv[1]))
 os.setuid(int(sys.argv[1]))
 sys.exit(cli.main(sys.argv[2:]))

@@ -337,12 +337,12 @@ def call(provider: Provider, query: str = "'one zebra'") -> str:
 
 ENGINE = """
 import json, os, re, sys
-from clickhouse_rerank import install
-from clickhouse_rerank.embedded import Engine, QueryError
+from clickhouse_rerank.commands.install import artifacts
+from clickhouse_rerank.commands.embedded_engine import Engine, QueryError
 
-registration = install.registration
+registration = artifacts.registration
 timeout = re.compile("<command_read_timeout>[0-9]+<")
-install.registration = lambda *a: timeout.sub("<command_read_timeout>2000<", registration(*a))
+artifacts.registration = lambda *a: timeout.sub("<command_read_timeout>2000<", registration(*a))
 with Engine() as engine:
     for line in sys.stdin:
         try:

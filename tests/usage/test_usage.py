@@ -92,7 +92,7 @@ class Misbehaving:
 
 ENGINE = """
 import sys
-from clickhouse_rerank.embedded import Engine
+from clickhouse_rerank.commands.embedded_engine import Engine
 with Engine() as engine:
     for statement in sys.argv[1:]:
         sys.stdout.write(engine.query(statement, "JSONEachRow").decode())
@@ -353,8 +353,8 @@ def test_an_odd_charge_is_none(wire: str, answer: object) -> None:
 
 APPEND = """
 import sys
-from clickhouse_rerank.storage import UsageSettings
-from clickhouse_rerank.usage_file import UsageFile
+from clickhouse_rerank.config.tables import UsageSettings
+from clickhouse_rerank.usage.jsonl_file import UsageFile
 file = UsageFile(UsageSettings(sys.argv[1], max_bytes=3000, kept=100000))
 print("ready", flush=True)
 sys.stdin.readline()

@@ -179,7 +179,7 @@ class Client:
 
     def _process_count(self, endpoint: Endpoint) -> ProcessCount:
         """Those that ask the same host; none where there is no folder to share: then each process is on its own."""
-        name = hashlib.sha256(endpoint.url.partition("://")[2].partition("/")[0].encode()).hexdigest()[:32]
+        name = hashlib.sha256(endpoint.host.encode()).hexdigest()[:32]
         if name not in self._hosts and len(self._hosts) < _MAX_HOSTS:
             with contextlib.suppress(CallerError):
                 self._hosts[name] = ProcessCount(shared_file(self._shared, f"{name}.asking"))

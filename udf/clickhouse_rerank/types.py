@@ -84,6 +84,11 @@ class Secret:
         return "Secret(***)"
 
 
+def printable(text: str) -> str:
+    """The text on one line: a space for each character that cannot be printed."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 def sendable(text: str) -> str:
     """The text as valid Unicode, with U+FFFD for each invalid byte and each lone surrogate of a JSON escape."""
     return _NO_BYTE.sub("\ufffd", text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -8,15 +8,14 @@ stands in the file, after a restart of the machine or by an accident, is of no s
 import fcntl
 import hashlib
 import os
-import stat
 import struct
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from ..config.credentials import Credential, wrong
+from ..config.private_folder import make_private_folder
 from ..config.settings import Settings
 from ..errors import ProviderFailedError
 
@@ -82,13 +81,10 @@ def shared_folder(settings: Settings) -> Path:
 def shared_file(folder: Path, name: str) -> int:
     """The file's descriptor; in a folder that others can write to, they could reset or block what is counted."""
     try:
-        with suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-        status = folder.lstat()
-        theirs = status.st_uid not in (os.geteuid(), 0) or status.st_mode & stat.S_IWOTH
-        if theirs or not stat.S_ISDIR(status.st_mode):
-            raise wrong("[limits]", f"counters: {folder} is no folder of the server's user alone. Name another one.")
+        make_private_folder(folder)
         return os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except ValueError as error:
+        raise wrong("[limits]", f"counters: {error}. Name another one.") from None
     except OSError as error:
         raise wrong(
             "[limits]",

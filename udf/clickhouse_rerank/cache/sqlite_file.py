@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
+from ..config.private_folder import make_private_folder
 from ..config.tables import CacheSettings
 
 _log = logging.getLogger("clickhouse_rerank")
@@ -143,12 +144,7 @@ class ScoreFile:
             db.execute("DELETE FROM scores WHERE id IN (SELECT id FROM scores ORDER BY id LIMIT ?)", (rows,))
 
     def _opened(self) -> sqlite3.Connection:
-        folder = self._path.parent
-        with suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-        status = folder.lstat()
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & stat.S_IWOTH:
-            raise ValueError(f"{folder} is no folder of the server's user alone")
+        make_private_folder(self._path.parent)
         if not self._path.exists():
             _create(self._path)
         status = self._path.lstat()

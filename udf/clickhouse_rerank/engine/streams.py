@@ -14,6 +14,7 @@ import termios
 from collections.abc import Callable
 
 from ..errors import RerankError
+from ..types import printable
 
 _MAX_REPORT = 4000  # the engine reads 4,096 bytes of stderr before it stops polling; the rest would fail the next query
 _READ_BYTES = 1 << 16  # all rows that are read at once are planned at once, while answers wait for their turn
@@ -82,7 +83,7 @@ class Streams:
 
     def say(self, error: RerankError) -> None:
         """One line for the SQL user, in a single write; raises where it cannot be read, for empty answers would lie."""
-        line = "".join(c if c.isprintable() else " " for c in str(error))
+        line = printable(str(error))
         os.write(self.errors, line.encode()[:_MAX_REPORT].decode("utf-8", "ignore").encode())
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import orjson
 
+from ..types import printable
+
 _MAX_READ = 600  # longer than what is shown, so that a text cut at the end of that is still recognised
 _MAX_SHOWN = 200
 _MAX_DEPTH = 6
@@ -50,7 +52,7 @@ def _masked(text: str, hidden: Iterable[str]) -> str:
 
 def _line(text: str) -> str:
     """The text on one line, without terminal sequences and with a space for what cannot be printed."""
-    return " ".join("".join(c if c.isprintable() else " " for c in _ANSI.sub("", text)).split())
+    return " ".join(printable(_ANSI.sub("", text)).split())
 
 
 def _without(said: str, texts: Iterable[str]) -> str:

@@ -64,6 +64,11 @@ class Endpoint:
         """Whether scores depend on the other documents of the request."""
         return self.provider.is_listwise(self.model)
 
+    @cached_property
+    def host(self) -> str:
+        """Host of the URL, with the port where the URL names one; "" for a scorer in the worker."""
+        return self.url.partition("://")[2].partition("/")[0]
+
     @property
     def named_model(self) -> str:
         """The model in the user's words, where request or URL name one; "" where the server's is not known."""

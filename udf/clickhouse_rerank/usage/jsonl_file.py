@@ -16,6 +16,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from ..config.private_folder import is_of_others, make_private_folder
 from ..config.tables import UsageSettings
 
 _log = logging.getLogger("clickhouse_rerank")
@@ -90,15 +91,10 @@ class UsageFile:
         return False
 
     def _opened(self) -> int:
-        folder = self._path.parent
-        with suppress(FileExistsError):
-            folder.mkdir(mode=0o750)
-        status = folder.lstat()
-        if not stat.S_ISDIR(status.st_mode) or _is_others(status):
-            raise ValueError(f"{folder} is no folder of the server's user alone")
+        make_private_folder(self._path.parent, mode=0o750)
         file = os.open(self._path, _FLAGS, 0o640)
         status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode) or _is_others(status):
+        if not stat.S_ISREG(status.st_mode) or is_of_others(status):
             os.close(file)
             raise ValueError("it is no file of the server's user alone")
         return file
@@ -140,8 +136,3 @@ def _is_time(stamp: str) -> bool:
         return datetime.strptime(stamp, _STAMP).year < datetime.max.year
     except ValueError:
         return False
-
-
-def _is_others(status: os.stat_result) -> bool:
-    """Whether another user owns it, or every user may write to it."""
-    return status.st_uid not in (os.geteuid(), 0) or bool(status.st_mode & stat.S_IWOTH)

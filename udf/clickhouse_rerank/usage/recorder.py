@@ -122,7 +122,7 @@ class Usage:
     @contextmanager
     def _kept(self, line: UsageLine, endpoint: Endpoint) -> Iterator[UsageLine]:
         line.provider, line.credential = endpoint.provider.name, endpoint.credential
-        line.host = endpoint.url.partition("://")[2].partition("/")[0]
+        line.host = endpoint.host
         line.model = sendable(endpoint.named_model)[:_LONGEST_NAME]
         self._open.add(line)
         try:

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 from ... import __version__
 from ...config.settings import CONFIG_VARIABLE
+from ...types import printable
 from ...worker import READ_TIMEOUT_MS
 from ..install import artifacts
 from ..install.accounts import Account, kept_from_running
@@ -100,7 +101,7 @@ def _answer(environment: Mapping[str, str], places: Places, who: Account) -> Fin
     # Whether variables with keys are there matters to the row, and not what is in them.
     keys = {name: "-" for name in said_of_credentials(places.config, "api_key_env") if environment.get(name)}
     code, out, errors = _run([str(places.launcher), *words[1:]], b"1\n" + chunk, {**environment, **keys}, who, keys)
-    said = "".join(c if c.isprintable() else " " for c in errors.decode("utf-8", "replace")).strip()
+    said = printable(errors.decode("utf-8", "replace")).strip()
     if code == 0 and b"red apple" in out and not said:
         return Finding(True, f"{places.launcher} answers as {who.name}")
     if said.startswith("Rerank: CONFIG: "):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from ...errors import CallerError
-from ...types import Secret
+from ...types import Secret, printable
 from .. import functions
 from .finding import Finding
 
@@ -41,7 +41,7 @@ class Refused(Exception):  # noqa: N818 - says what the server does
     """The server's error: its code, and its words on one line."""
 
     def __init__(self, code: int | None, text: str) -> None:
-        said = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+        said = " ".join(printable(text).split())
         ours, theirs = _OURS.search(said), _THEIRS.search(said)
         super().__init__(ours[0] if ours else (theirs[1] if theirs else said)[:_MAX_TEXT])
         self.code = code
