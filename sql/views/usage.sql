@@ -27,16 +27,19 @@ CREATE TABLE IF NOT EXISTS rerank.prices
 ENGINE = ReplacingMergeTree
 ORDER BY (provider, model, since);
 
--- Public list prices in US dollars, noted on 2026-11-03 by who publishes price lists, not by the provider: check yours.
+-- Public list prices in US dollars, read in November 2026 in a price list that is not the provider's own: check yours.
 INSERT INTO rerank.prices
 SELECT *
 FROM values('provider String, model String, since Date, search_unit Float64, million_tokens Float64, request Float64',
+    ('Cohere', 'rerank-v3.5', '2024-12-02', 0.002, 0, 0),
+    ('Cohere', 'rerank-v4.0-pro', '2025-12-11', 0.0025, 0, 0),
+    ('Cohere', 'rerank-v4.0-fast', '2025-12-11', 0.002, 0, 0),
     ('Cohere', 'rerank-v5.0-pro', '2026-11-03', 0, 0.05, 0),
     ('Cohere', 'rerank-v5.0-fast', '2026-11-03', 0, 0.02, 0))
 WHERE (provider, model) NOT IN (SELECT provider, model FROM rerank.prices);
 
 -- Examples of the other ways to charge, with made-up numbers:
---     ('Cohere', 'rerank-v3.5', '2000-01-01', 0.001, 0, 0)        by the search unit
+--     ('LiteLLM', 'my-reranker', '2000-01-01', 0.001, 0, 0)        by the search unit
 --     ('Bedrock', 'cohere.rerank-v3-5:0', '2000-01-01', 0, 0, 0.001)    by the request
 --     ('TEI', '', '2000-01-01', 0, 0, 0)        nothing
 

@@ -136,7 +136,7 @@ def test_sql_shows_what_the_provider_counted(provider: Provider, tmp_path: Path)
     by_error = "SELECT error, status, sum(rows) AS rows, sum(degraded) AS degraded FROM rerank.usage GROUP BY ALL"
     by_provider = "SELECT provider, model, sum(rows) AS rows FROM rerank.usage GROUP BY ALL ORDER BY ALL"
     documents_sent = "SELECT sum(documents) - sum(cached) AS sent FROM rerank.usage WHERE answered > 0"
-    price = "INSERT INTO rerank.prices VALUES ('Cohere', 'rerank-v3.5', '2020-01-01', 0.25, 0, 0)"
+    price = "INSERT INTO rerank.prices VALUES ('Cohere', 'rerank-v3.5', '2025-01-01', 0.25, 0, 0)"
     cost = "SELECT sum(cost) AS cost, sumIf(unpriced, model = 'other') AS unpriced FROM rerank.cost_per_day"
     rows = in_engine(
         tmp_path,
@@ -623,5 +623,7 @@ def test_the_page_has_the_views_and_every_column() -> None:
 def test_prices_of_the_page_and_of_the_table_agree() -> None:
     """What is seeded is what the documentation shows."""
     (block,) = [b for b in re.findall(r"```toml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL) if "prices" in b]
-    shown = parse(tomllib.loads(block), {}, where="config.toml").prices["Cohere", "rerank-v5.0-pro"]
-    assert f"('Cohere', 'rerank-v5.0-pro', '2026-11-03', 0, {shown.million_tokens}, 0)" in VIEWS
+    shown = parse(tomllib.loads(block), {}, where="config.toml").prices
+    per_token, default = shown["Cohere", "rerank-v5.0-pro"], shown["Cohere", PROVIDERS["cohere"].model]
+    assert f"('Cohere', 'rerank-v5.0-pro', '2026-11-03', 0, {per_token.million_tokens}, 0)" in VIEWS
+    assert f"('Cohere', '{PROVIDERS['cohere'].model}', '2024-12-02', {default.search_unit}, 0, 0)" in VIEWS
