@@ -67,7 +67,7 @@ def findings(where: Address) -> Iterator[Finding]:
         from clickhouse_connect import get_client
         from clickhouse_connect.driver.exceptions import Error
     except ImportError:
-        yield Finding(False, "--url needs the package clickhouse-connect. Run: pip install 'clickhouse-rerank[check]'")
+        yield Finding(False, "--url needs the package clickhouse-connect. Run: pip install clickhouse-connect")
         return
     logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # what it finds is said below
     try:
