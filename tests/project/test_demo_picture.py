@@ -1,6 +1,6 @@
-"""docs/demo.svg, the picture at the top of the README: drawn from what the demonstration's own SQL returns.
+"""docs/demo.svg, the picture at the top of the README: drawn from what the demonstration's SQL returns.
 
-`python tests/test_demo_picture.py` draws it anew.
+`make generate` draws it anew.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
@@ -15,7 +16,7 @@ from xml.sax.saxutils import escape
 from conftest import ROOT, worker_environment
 
 PICTURE = ROOT / "docs" / "demo.svg"
-COMMAND = (sys.executable, "-m", "clickhouse_rerank.cli")
+COMMAND = Path(sys.executable).with_name("clickhouse-rerank")
 
 WIDTH, MARGIN = 840, 24
 LEFT, RIGHT = MARGIN, 464
@@ -84,7 +85,7 @@ def found() -> tuple[str, list[Found], list[Found]]:
 
 def _run(*arguments: str, given: str = "") -> str:
     return subprocess.run(
-        [*COMMAND, *arguments],
+        [COMMAND, *arguments],
         input=given,
         env=worker_environment(),
         capture_output=True,
@@ -211,7 +212,7 @@ def _wrapped(text: str, pixels: int) -> list[str]:
 
 def test_the_picture_is_what_the_demonstration_returns() -> None:
     """Drawn again from the demonstration's SQL, it has the same bytes."""
-    assert picture(*found()) == PICTURE.read_text("utf-8"), "run: PYTHONPATH=tests python tests/test_demo_picture.py"
+    assert picture(*found()) == PICTURE.read_text("utf-8"), "run: make generate"
 
 
 def test_the_picture_carries_its_words_and_loads_nothing() -> None:
