@@ -165,7 +165,7 @@ def page(collected: Collected) -> str:
     lines = [
         "# Faults and their tests",
         "",
-        "What can go wrong, and the tests that show what comes of it. Written by `make generate`.",
+        "Each row is a possible fault with the tests that show its effect. `make generate` writes this page.",
         "",
         "| row | fault | tests |",
         "|---|---|---|",
