@@ -1,7 +1,7 @@
--- The table that rag.sql, batch.sql, hybrid.sql and insert.sql search: 60 short texts with an HNSW index.
+-- The table for rag.sql, batch.sql, hybrid.sql and insert.sql: 60 short texts with an HNSW index.
 
--- A stand-in for your embedding model, so that the examples run by themselves: triples of letters hashed into 64
--- dimensions. In earnest, fill the column from your model and pass the question's embedding as a constant array.
+-- This function replaces an embedding model so that the examples need none: it hashes triples of letters into 64
+-- dimensions. In production, fill the column from your model and pass the question's embedding as a constant array.
 CREATE OR REPLACE FUNCTION embed_text AS (text) ->
     arrayMap(
         grams -> arrayMap(slot -> toFloat32(countEqual(grams, slot) - countEqual(grams, slot + 64)), range(64)),

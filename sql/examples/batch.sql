@@ -1,5 +1,5 @@
--- Many questions in one query, one row each: their requests run side by side. Needs articles.sql.
--- A vector index serves constant vectors only, so the distances to many questions are computed in full.
+-- Many questions in one query, one row each: their requests run concurrently. Needs articles.sql.
+-- A vector index works for a constant vector only, so ClickHouse computes the distances to many questions in full.
 DROP TABLE IF EXISTS questions;
 
 CREATE TABLE questions (id UInt32, question String) ENGINE = MergeTree ORDER BY id;

@@ -1,4 +1,4 @@
--- The wrapper, with key and URL written into it; on a cluster, add ON CLUSTER '{cluster}' behind the name.
+-- A wrapper that contains key and URL. On a cluster, add ON CLUSTER '{cluster}' after its name.
 CREATE OR REPLACE FUNCTION CohereRerank AS (query, documents, top_k) ->
     Rerank(query, documents, top_k, 'Cohere', 'https://api.cohere.ai/v1/rerank', 'YOUR_COHERE_API_KEY', '');
 
@@ -7,14 +7,14 @@ SELECT CohereRerank(
     ['Lyon lies on the Rhone', 'Paris is the capital of France', 'the capital of Italy is Rome'],
     2) AS best;
 
--- The direct call, with a model and v1's limit of chunks per document.
+-- A direct call, with a model and a limit of chunks per document, a parameter of v1.
 SELECT Rerank(
     'river through Lyon',
     ['Lyon has a river', 'Paris is the capital of France', 'a river runs through Rome'],
     2, 'Cohere', 'https://api.cohere.ai/v1/rerank', 'YOUR_COHERE_API_KEY',
     '{"model": "rerank-v3.5", "max_chunks_per_doc": 10}') AS best;
 
--- A v2 URL speaks v2, which limits tokens instead.
+-- A v2 URL uses v2 of the API, which limits tokens instead.
 SELECT Rerank(
     'bridge across the Seine',
     ['a bridge across the Tiber', 'the oldest bridge across the Seine'],

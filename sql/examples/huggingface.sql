@@ -1,11 +1,11 @@
--- The wrapper, with token and URL of the model written into it.
+-- A wrapper that contains the token and the URL of the model.
 CREATE OR REPLACE FUNCTION HuggingFaceRerank AS (query, documents, top_k) ->
     Rerank(query, documents, top_k, 'HuggingFace',
         'https://router.huggingface.co/hf-inference/models/BAAI/bge-reranker-v2-m3', 'YOUR_HF_TOKEN', '');
 
 SELECT HuggingFaceRerank('how tall is Fuji', ['Fuji is tall', 'Fuji apples are sweet', 'a tall tale'], 2) AS best;
 
--- The direct call, to an Inference Endpoint of one's own; model_args go into the request beside "inputs".
+-- A direct call to an Inference Endpoint. model_args are added to the request beside "inputs".
 SELECT Rerank(
     'apples from Aomori',
     ['pears from Tottori', 'sweet apples from Aomori'],

@@ -1,5 +1,5 @@
--- Candidates from vector search and from text search, merged without repetition, ranked by one model: their own
--- scores need not be comparable. Needs articles.sql.
+-- Candidates from vector search and from text search, merged without duplicates and ranked by one model. The scores of
+-- the two searches need not be comparable. Needs articles.sql.
 SELECT ids[r.1 + 1] AS id, r.2 AS text, found_by[r.1 + 1] AS found_by, r.3 AS score
 FROM (
     SELECT groupArray(id) AS ids, groupArray(text) AS texts, groupArray(by) AS found_by

@@ -1,6 +1,6 @@
--- Keep what was ranked. Needs articles.sql.
+-- Store results in a table. Needs articles.sql.
 
--- As one named tuple per document, in an array: the names are the column's.
+-- As an array of named tuples, one per document. The column's type gives the names.
 DROP TABLE IF EXISTS answers;
 
 CREATE TABLE answers (

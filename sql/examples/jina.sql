@@ -1,4 +1,4 @@
--- The wrapper, with key and URL written into it.
+-- A wrapper that contains key and URL.
 CREATE OR REPLACE FUNCTION JinaRerank AS (query, documents, top_k) ->
     Rerank(query, documents, top_k, 'Jina', 'https://api.jina.ai/v1/rerank', 'YOUR_JINA_API_KEY', '');
 
@@ -7,7 +7,7 @@ SELECT JinaRerank(
     ['mechanical keyboards', 'organic care for sensitive skin', 'skin of a drum'],
     2) AS best;
 
--- The direct call, with a model.
+-- A direct call, with a model.
 SELECT Rerank(
     'quiet keyboard',
     ['loud keyboard', 'a quiet mechanical keyboard', 'organic skin care'],

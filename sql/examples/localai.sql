@@ -1,4 +1,4 @@
--- A LocalAI server, asked directly. It needs no key; the server's configuration must allow its address.
+-- A direct call to a LocalAI server. It needs no key. The configuration must list its address in allow_private.
 SELECT Rerank(
     '食べ物に関する話',
     ['昨日は友達と公園でピクニックをしました。', '新しいレストランで食事をして、美味しいパスタを食べました。',

@@ -1,4 +1,4 @@
--- The same LocalAI server behind LiteLLM, which passes /v1/rerank through: LiteLLM's URL and key, LocalAI's model.
+-- The same LocalAI server behind LiteLLM, which passes /v1/rerank through. Use LiteLLM's URL and key, and LocalAI's model.
 SELECT Rerank(
     '食べ物に関する話',
     ['昨日は友達と公園でピクニックをしました。', '新しいレストランで食事をして、美味しいパスタを食べました。',
@@ -9,7 +9,7 @@ SELECT Rerank(
     3, 'LocalAI', 'http://localhost:4000/v1/rerank', 'sk-YOUR_LITELLM_KEY',
     '{"model": "jina-reranker-v1-base-en"}') AS best;
 
--- A model of LiteLLM's own list, by its alias there.
+-- A model from LiteLLM's own list, by its alias.
 SELECT Rerank(
     'food for a picnic',
     ['a picnic in the rain', 'cold food for a picnic'],

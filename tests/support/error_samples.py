@@ -1,4 +1,4 @@
-"""One real sentence for every error code: each is provoked, on loopback, and says what the SQL user would read."""
+"""One real message for every error code. Each is provoked on loopback, and is what the SQL user would read."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from clickhouse_rerank.types import Secret
 from provider import Provider, Reply
 
 HOST = "rerank.example.com"
-"""What stands for loopback in the samples."""
+"""The name that the samples show in place of loopback."""
 
 
 class Provoker:
-    """Makes each kind of error happen; `provider` answers as told."""
+    """Provokes each kind of error with a scripted `provider`."""
 
     def __init__(self, provider: Provider, patch: pytest.MonkeyPatch, folder: Path) -> None:
         patch.setattr(retry, "ATTEMPTS", 1)
@@ -38,17 +38,17 @@ class Provoker:
         self._provider, self._folder = provider, folder
 
     def errors(self) -> dict[str, RerankError]:
-        """An error of each code, in the order of no table."""
+        """Code -> an error with it."""
         made = [error for provoke in (self._asked, self._answered, self._arranged, self._inside) for error in provoke()]
         return {error.code: error for error in made}
 
     def text(self, error: RerankError) -> str:
-        """Its sentence, without this machine's port and folders."""
+        """Its message, without this machine's port and folders."""
         said = str(error).replace(f"127.0.0.1:{self._provider.port}", f"{HOST}:443").replace("127.0.0.1", HOST)
         return said.replace(str(self._folder), "/etc/clickhouse-rerank")
 
     def _asked(self) -> list[RerankError]:
-        """Of what the caller wrote."""
+        """Mistakes of the caller."""
         url = self._provider.url
         return [
             self._one(query=" "),
@@ -62,7 +62,7 @@ class Provoker:
         ]
 
     def _answered(self) -> list[RerankError]:
-        """Of what the provider answered."""
+        """Answers of the provider."""
         page = Reply(body=b"<!doctype html><title>Sign in</title>")
         loading = Reply(503, json={"error": "Model is currently loading", "estimated_time": 40.0})
         return [
@@ -81,11 +81,11 @@ class Provoker:
         ]
 
     def _arranged(self) -> list[RerankError]:
-        """Of what the operator arranged."""
+        """The server's configuration and limits."""
         return [self._misconfigured(), self._limited("requests_per_minute"), self._limited("documents_per_minute")]
 
     def _inside(self) -> list[RerankError]:
-        """Of what happens around a request, and cannot be made to happen on loopback without root."""
+        """Failures around a request that loopback cannot provoke without root."""
         target = parse_url(f"https://{HOST}/v1/rerank")
         unnamed, full = socket.gaierror(socket.EAI_NONAME, "no such name"), OSError(errno.EMFILE, "too many files")
         return [
@@ -131,7 +131,7 @@ class Provoker:
 
 
 def samples() -> dict[str, tuple[str, str]]:
-    """Code -> (a sentence with it, what becomes of the row)."""
+    """Code -> (a message with it, what happens to the row)."""
     provider = Provider()
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         provoker = Provoker(provider, patch, Path(folder))
@@ -141,15 +141,15 @@ def samples() -> dict[str, tuple[str, str]]:
 
 
 def _fate(error: RerankError) -> str:
-    """What an error means for the query, in words."""
+    """A sentence that says what the error means for the query."""
     if isinstance(error, ProtocolError) or error.code == "INTERNAL":
         return "The query fails, and the process is replaced."
     if isinstance(error, CallerError):
-        return "The query fails, whatever `on_error` and `fallback` say."
+        return "The query fails; `on_error` and `fallback` do not apply."
     if isinstance(error, ProviderFailedError):
-        again = "The request is tried again within the row's time, then " if error.retryable else ""
+        again = "The request is retried within the row's time. Then " if error.retryable else ""
         return f"{again}`fallback` and `on_error` apply."
-    return "`on_error` applies. No `fallback` is asked: it is the request that is refused."
+    return "`on_error` applies. `fallback` does not, because the request itself is refused."
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The fault matrix: what can go wrong, and which tests show what comes of it.
+"""The fault matrix: possible faults, and the tests that show their effects.
 
 `make generate` writes faults/FAULTS.md from the tests' `fault` markers, from names such as `test_f10_...`, and from
-ELSEWHERE; with `--check` it only says whether the file is current. A row with neither a test nor a reason is an error.
+ELSEWHERE; with `--check` it only checks that the file is current. A row with neither a test nor a reason is an error.
 """
 
 from __future__ import annotations
@@ -19,81 +19,81 @@ TESTS = Path(__file__).parents[1]
 PAGE = TESTS / "faults" / "FAULTS.md"
 
 FAULTS = {
-    "F1": "The provider refuses the request (400), with words or without",
-    "F2": "It refuses the key (401, 403), and repeats it",
-    "F3": "The account is used up (402, or a 429 that says so)",
-    "F4": "It knows no such model or path (404)",
-    "F5": "It has no time just now (408, 409, 425)",
-    "F6": "The request is too large for it (413)",
-    "F7": "It cannot read the request (422), or its own back end fails (424)",
-    "F8": "Too many requests (429), and no hint when to come back",
-    "F9": "429 with seconds or milliseconds to wait",
-    "F10": "429 with a date, a time in the past, garbage, or longer than the row may take",
-    "F11": "A good answer that says the allowance is used up",
-    "F12": "A server error that passes (500, 502, 503, 504, 529)",
-    "F13": "A server error that stays: a total outage",
-    "F14": "A model that is still loading, and says for how long",
+    "F1": "The provider refuses the request (400), with or without a message",
+    "F2": "The provider refuses the key (401, 403) and repeats it in its message",
+    "F3": "The account has no credit left (402, or a 429 that says so)",
+    "F4": "The model or the path does not exist (404)",
+    "F5": "The provider is temporarily unable to answer (408, 409, 425)",
+    "F6": "The request is too large for the provider (413)",
+    "F7": "The provider cannot process the request (422), or its own back end fails (424)",
+    "F8": "429 without a time to wait",
+    "F9": "429 with a time to wait in seconds or milliseconds",
+    "F10": "429 with a date, a time in the past, garbage, or a time longer than the row's deadline",
+    "F11": "A successful answer with the headers of an exhausted rate limit",
+    "F12": "A temporary server error (500, 502, 503, 504, 529)",
+    "F13": "A permanent server error: a total outage",
+    "F14": "A model that is still loading, with an estimated time",
     "F15": "SageMaker: a container's failure as 424, a model not ready, an expired token, a wrong clock",
-    "F16": "Interim answers (100, 103), and successes that are not 200",
-    "F17": "An answer that comes a byte at a time, or stalls",
-    "F18": "A server that accepts and is silent, or drops every packet",
-    "F19": "A connection reset or closed within the answer; broken chunks",
+    "F16": "Interim responses (100, 103), and success statuses other than 200",
+    "F17": "An answer that arrives one byte at a time, or stalls",
+    "F18": "A server that accepts a connection and does not answer, or drops every packet",
+    "F19": "A connection that is reset or closed during the answer; broken chunks",
     "F20": "An answer in the smallest pieces",
-    "F21": "A 200 that is a page, an error, nothing, or in another encoding",
-    "F22": "JSON that is cut, doubled, deep, huge or not valid",
-    "F23": "A compressed answer, and a compressed bomb",
-    "F24": "An answer of 100 MB, or without end",
-    "F25": "What is no HTTP, or HTTP with a giant head",
-    "F26": "A length that can be read in two ways; bytes behind the answer",
-    "F27": "Redirects, to the same host and elsewhere",
-    "F28": "TLS: expired, self-signed, wrong name, too old, reset, a client's certificate wanted",
-    "F29": "DNS: no such name, no answer, no records, a thousand records, a dead address among live ones",
-    "F30": "A proxy that takes the traffic, or fails",
-    "F31": "Fewer scores than asked for",
-    "F32": "More scores than asked for",
-    "F33": "A position twice",
-    "F34": "A position that is out of range, or no integer",
-    "F35": "A score that is no finite number",
+    "F21": "A 200 with an HTML page, an error, an empty body, or another encoding",
+    "F22": "JSON that is truncated, repeated, deep, huge or invalid",
+    "F23": "A compressed answer, and a decompression bomb",
+    "F24": "An answer of 100 MB, and an endless answer",
+    "F25": "An answer that is not HTTP, or HTTP with giant headers",
+    "F26": "An ambiguous or invalid response length; bytes after the answer",
+    "F27": "Redirects, to the same host and to another",
+    "F28": "TLS: certificate expired, self-signed or for another name; old version; reset; client certificate required",
+    "F29": "DNS: an unknown name, no answer, no records, a thousand records, a dead address among live ones",
+    "F30": "A proxy in the environment; a configured proxy that fails",
+    "F31": "Fewer scores than documents",
+    "F32": "More scores than documents",
+    "F33": "An index that occurs twice",
+    "F34": "An index that is out of range, or not an integer",
+    "F35": "A score that is not a finite number",
     "F36": "A score as a string",
     "F37": "A score beyond Float32; negative zero",
-    "F38": "Scores in no order, and ties",
-    "F39": "A document echoed with another text",
-    "F40": "Members that nobody knows",
-    "F41": "A kept connection that the server has closed, or closes just then",
+    "F38": "Unsorted scores, and ties",
+    "F39": "An echoed document with a different text",
+    "F40": "Unknown members in the answer",
+    "F41": "A reused connection that the server has closed, or closes at that moment",
     "F42": "A server that drops every second connection",
-    "F43": "A provider that goes down and comes back",
-    "F44": "No descriptor or no memory left",
+    "F43": "A provider that fails and recovers",
+    "F44": "No free file descriptor or memory",
     "F45": "The end of input between chunks",
-    "F46": "The end of input in a header, in a row, during a call",
+    "F46": "The end of input in a header, in a row, and during a call",
     "F47": "SIGTERM, idle and during a call",
     "F48": "kill -9 of a worker during a chunk",
-    "F49": "A worker that is stopped, and goes on later",
-    "F50": "The reader of the answers closes, or does not read",
-    "F51": "A chunk header that is none",
-    "F52": "A row, or a length, beyond reason",
+    "F49": "A worker that is stopped (SIGSTOP) and continues later",
+    "F50": "The reader closes the worker's stdout, or does not read it",
+    "F51": "An invalid chunk header",
+    "F52": "A giant row, and a giant length",
     "F53": "Text that is not valid Unicode; NUL, control characters, emoji",
     "F54": "An empty query",
     "F55": "No documents",
     "F56": "Blank documents",
-    "F57": "top_k of none, all, more than all, the largest",
-    "F58": "others that is no object, or has unknown keys, wrong types, any depth or size",
-    "F59": "A provider's name that is unknown, or in another case",
-    "F60": "A key with characters that no key has, or none",
-    "F61": "A base_url that is no plain URL",
+    "F57": "top_k of zero, all, more than all, the maximum",
+    "F58": "others that is not an object, or has unknown keys, wrong types, or any depth or size",
+    "F59": "A provider name that is unknown, or in another case",
+    "F60": "A key with invalid characters, or no key",
+    "F61": "A base_url that is not a plain URL",
     "F62": "A base_url with and without version, prefix and slash",
     "F63": "A call of constants only; EXPLAIN",
-    "F64": "More queries at a time than processes in the pool",
+    "F64": "More concurrent queries than processes in the pool",
     "F65": "Many rows through one process",
     "F66": "Equal rows in a chunk",
     "F67": "A wall clock that jumps",
-    "F68": "KILL QUERY, a client that leaves, max_execution_time",
-    "F69": "The function is reloaded, or its script replaced, under load",
-    "F70": "A configuration that is missing, wrong or unreadable",
-    "F71": "stderr that is closed, or not read",
-    "F72": "A little of everything",
+    "F68": "KILL QUERY, a client that disconnects, max_execution_time",
+    "F69": "The function is reloaded, or its script is replaced, under load",
+    "F70": "A configuration that is missing, invalid or unreadable",
+    "F71": "stderr that is closed or not read",
+    "F72": "A mix of many faults",
     "F73": "One key fails beside another of the same host",
     "F74": "kill -9 of the engine",
-    "F75": "A machine with no processor to spare",
+    "F75": "A machine without a free processor",
 }
 
 ELSEWHERE = {
@@ -127,7 +127,7 @@ _BY_NAME = re.compile(r"test_f([0-9]+)_")
 
 
 class Collected:
-    """A pytest plugin that keeps what was collected: row -> tests."""
+    """A pytest plugin that collects the tests of each row."""
 
     def __init__(self) -> None:
         self.tests: dict[str, list[str]] = {fault: [] for fault in FAULTS}
@@ -148,7 +148,7 @@ class Collected:
 
     @property
     def mistakes(self) -> list[str]:
-        """What keeps the page from being true."""
+        """Reasons why the page cannot be written."""
         return [
             *(f"{fault} has neither a test nor a reason" for fault in FAULTS if not self._settled(fault)),
             *(f"{fault} has tests, but also a reason why not" for fault in REASONS if self.tests[fault]),
@@ -165,7 +165,7 @@ def page(collected: Collected) -> str:
     lines = [
         "# Faults and their tests",
         "",
-        "What can go wrong, and the tests that show what comes of it. Written by `make generate`.",
+        "Each row is a possible fault with the tests that show its effect. `make generate` writes this page.",
         "",
         "| row | fault | tests |",
         "|---|---|---|",

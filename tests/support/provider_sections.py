@@ -1,4 +1,4 @@
-"""What docs/providers.md says of each provider by its record: a table, and a query in both forms to paste."""
+"""The generated part of docs/providers.md: a table for each provider, and a query for both ways to pass a key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COMMON = {*NAMED, "on_error", "fallback"}
 
 @dataclass(frozen=True)
 class Example:
-    """What a query must give beside the key."""
+    """What a query must contain besides the key."""
 
     base_url: str = ""
     others: Mapping[str, str] = field(default_factory=dict)
@@ -42,7 +42,7 @@ _EXAMPLES: Mapping[str, Example] = {
 
 
 def described(option: Option) -> str:
-    """Type, choices and bounds of a key, in a few words."""
+    """Type, choices and bounds of a key, as text."""
     if option.choices:
         return " or ".join(f"`{choice}`" for choice in option.choices)
     low, high = (f"{bound:g}" if bound is not None else "" for bound in (option.low, option.high))
@@ -51,7 +51,7 @@ def described(option: Option) -> str:
 
 
 def own_keys(record: Provider) -> str:
-    """The keys of `others` that few providers take, in words; "" for none."""
+    """The keys of `others` that only some providers accept, as text; "" for none."""
     known = dict(record.options)
     for _, variant in record.variants:
         known |= variant.options
@@ -69,9 +69,9 @@ def _table(record: Provider) -> str:
         "requests go to": f"`{url}`" if "://" in url else url,
         "model": f"`{model}`" if record.model else model,
         "key": key + (f"; in the embedded engine, the variable `{record.env}`" if record.env else ""),
-        "a request holds": limits if limits != "none stated" else "no limit is stated",
+        "limits of a request": limits,
         "scores": f"{scores}; {scoring}",
-        "keys of its own": own_keys(record),
+        "own keys of `others`": own_keys(record),
     }
     lines = "".join(f"| {name} | {value} |\n" for name, value in rows.items() if value)
     return f"| | |\n|---|---|\n{lines}"
@@ -90,7 +90,7 @@ def _blocks(record: Provider) -> str:
 
 
 def _key(record: Provider) -> str:
-    """What stands for a key in SQL."""
+    """The placeholder for a key in SQL."""
     if record.aws:
         return "YOUR_AWS_SECRET_ACCESS_KEY"
     return f"YOUR_{(record.env or record.name.upper() + '_TOKEN')}" if record.key == "required" else ""
