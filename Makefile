@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.ready
 	$(BIN)/clickhouse-rerank demo
 
+# TESTS names some of them, or other options of pytest.
 test: $(VENV)/.ready
-	$(BIN)/pytest
+	$(BIN)/pytest $(TESTS)
 
 # All that is written from the code: tables in pages, their outputs, sql/functions, the fault matrix and copies.
 generate: $(VENV)/.ready
@@ -66,14 +67,14 @@ audit: .venv-audit/bin/pip-audit
 	.venv-audit/bin/pip install --quiet pip-audit || \
 	  { echo "audit: pip-audit cannot be installed here; it is not in the lock file" >&2; rm -rf .venv-audit; exit 1; }
 
-# Pins for every supported Python at once, and those of a server, which has an engine of its own; needs uv.
+# Pins for every supported Python at once: development with every extra, a server, which needs none; needs uv.
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 lock:
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --group dev pyproject.toml -o requirements/dev.txt
-	echo "chdb ; python_version < '3'" | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-annotate --no-header --override - --constraint requirements/dev.txt pyproject.toml -o requirements/server.txt
+	$(COMPILE) --all-extras --group dev pyproject.toml -o requirements/dev.txt
+	$(COMPILE) --constraint requirements/dev.txt pyproject.toml -o requirements/server.txt
 
 dist: $(VENV)/.ready
+	rm -rf dist
 	$(BIN)/hatchling build -d dist
 
 clean:

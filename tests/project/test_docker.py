@@ -19,7 +19,7 @@ from clickhouse_rerank.commands import cli
 from clickhouse_rerank.commands.functions import statements
 from clickhouse_rerank.commands.install import artifacts
 from conftest import ROOT, Worker, worker_environment
-from lock import LOCK, pinned
+from lock import LOCK, declared, pinned
 from provider import Provider, Reply, Request, overlap
 from server import engines
 
@@ -115,12 +115,11 @@ def test_ports_are_published_on_loopback_only() -> None:
 
 
 def test_the_servers_lock_is_the_lock_without_the_embedded_engine() -> None:
-    """The same versions with the same hashes; nothing that only chDB brings."""
+    """The same versions with the same hashes; nothing that only an extra brings."""
     ours, theirs = pinned(SERVER_LOCK), pinned(LOCK)
     assert ours.items() <= theirs.items()
-    assert not {"chdb", "chdb-core", "pandas", "pyarrow"} & ours.keys()
-    wanted = {"aiohttp", "bm25s", "botocore", "certifi", "orjson", "yarl"}
-    assert wanted <= ours.keys()
+    assert not {"chdb", "chdb-core", "pandas", "pyarrow", "clickhouse-connect"} & ours.keys()
+    assert declared("run").keys() <= ours.keys()
     blocks = re.split(r"(?m)^(?=[a-z0-9-]+==)", SERVER_LOCK.read_text("utf-8"))[1:]
     assert all("--hash=sha256:" in block for block in blocks)
 
@@ -132,7 +131,10 @@ def test_without_the_embedded_engine_its_commands_say_so(
     """One line, as in the image."""
     monkeypatch.setitem(sys.modules, "chdb.session", None)
     assert cli.main(command) == 1
-    assert capsys.readouterr().err == "The embedded engine is not part of this installation: pip install chdb.\n"
+    assert capsys.readouterr().err == (
+        "The embedded engine needs the package chdb. "
+        "Run: pip install 'clickhouse-rerank[embedded]', or in a checkout: pip install '.[embedded]'\n"
+    )
 
 
 EMBEDDED = """

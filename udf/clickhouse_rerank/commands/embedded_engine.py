@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
+from ..errors import missing_library
 from . import functions
 from .install import artifacts
 
@@ -28,7 +29,7 @@ class Engine:
         try:
             from chdb.session import Session
         except ModuleNotFoundError:
-            raise QueryError("The embedded engine is not part of this installation: pip install chdb.") from None
+            raise QueryError(missing_library("The embedded engine", "chdb", "embedded")) from None
         if set(path) & set("?&"):
             raise QueryError("The path of the tables must not contain ? or &.")
         self._folder = tempfile.TemporaryDirectory(prefix="clickhouse-rerank-")

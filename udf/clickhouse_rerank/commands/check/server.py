@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from ...errors import CallerError
+from ...errors import CallerError, missing_library
 from ...types import Secret, printable
 from .. import functions
 from .finding import Finding
@@ -67,7 +67,7 @@ def findings(where: Address) -> Iterator[Finding]:
         from clickhouse_connect import get_client
         from clickhouse_connect.driver.exceptions import Error
     except ImportError:
-        yield Finding(False, "--url needs the package clickhouse-connect. Run: pip install clickhouse-connect")
+        yield Finding(False, missing_library("--url", "clickhouse-connect", "check"))
         return
     logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # what it finds is said below
     try:
