@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: audit demo generate test peers chaos bench bench-check lint format lock dist clean
+.PHONY: audit demo generate test peers chaos bench bench-check lint format lock dist dist-check clean
 
 demo: $(VENV)/.ready
 	$(BIN)/clickhouse-rerank demo
@@ -36,6 +36,7 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/actionlint -shellcheck= -pyflakes= .github/workflows/*.yml
 	$(BIN)/hadolint docker/Dockerfile
 	@compose=$$(docker compose version >/dev/null 2>&1 && echo docker compose || command -v docker-compose) || \
 	  { echo "compose files: SKIPPED, for neither docker compose nor docker-compose is installed"; exit 0; }; \
@@ -77,5 +78,18 @@ dist: $(VENV)/.ready
 	rm -rf dist
 	$(BIN)/hatchling build -d dist
 
+# Each archive in an empty environment: the command, one row through the worker, the sentence for an extra that is missing;
+# then the demonstration from the wheel. It asks the package registry for the dependencies.
+dist-check: dist
+	for archive in dist/*.tar.gz dist/*.whl; do \
+	  rm -rf .venv-dist && $(PYTHON) -m venv .venv-dist && .venv-dist/bin/pip install --quiet $$archive && \
+	  .venv-dist/bin/clickhouse-rerank --version && \
+	  printf '1\nb\t%s\t1\tBM25\t\t\t\n' "['a','b']" | \
+	    .venv-dist/bin/clickhouse-rerank worker --format TabSeparated | grep --quiet "(1,'b'," && \
+	  .venv-dist/bin/clickhouse-rerank demo 2>&1 | grep --fixed-strings "'.[embedded]'" || exit 1; \
+	done
+	.venv-dist/bin/pip install --quiet "$$(ls dist/*.whl)[embedded]"
+	.venv-dist/bin/clickhouse-rerank demo | grep 'answers the question'
+
 clean:
-	rm -rf $(VENV) .venv-audit .venv-bench dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-audit .venv-bench .venv-dist dist build .pytest_cache .mypy_cache .ruff_cache

