@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: audit demo generate test peers chaos bench bench-check lint format lock dist dist-check clean
+.PHONY: audit demo generate test peers chaos bench bench-check lint format lock dist dist-check docs clean
 
 demo: $(VENV)/.ready
 	$(BIN)/clickhouse-rerank demo
@@ -68,15 +68,25 @@ audit: .venv-audit/bin/pip-audit
 	.venv-audit/bin/pip install --quiet pip-audit || \
 	  { echo "audit: pip-audit cannot be installed here; it is not in the lock file" >&2; rm -rf .venv-audit; exit 1; }
 
-# Pins for every supported Python at once: development with every extra, a server, which needs none; needs uv.
+# Pins for every supported Python at once: development with every extra, a server, which needs none, and the pages; needs uv.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 lock:
 	$(COMPILE) --all-extras --group dev pyproject.toml -o requirements/dev.txt
 	$(COMPILE) --constraint requirements/dev.txt pyproject.toml -o requirements/server.txt
+	$(COMPILE) --group docs -o requirements/docs.txt
 
 dist: $(VENV)/.ready
 	rm -rf dist
 	$(BIN)/hatchling build -d dist
+
+# The pages as a site, in site/; a link that leads nowhere is an error. To read it: python3 -m http.server --directory site
+docs: .venv-docs/.ready
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build
+
+.venv-docs/.ready: requirements/docs.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --require-hashes -r requirements/docs.txt
+	touch $@
 
 # Each archive in an empty environment: the command, one row through the worker, the sentence for an extra that is missing;
 # then the demonstration from the wheel. It asks the package registry for the dependencies.
@@ -92,4 +102,4 @@ dist-check: dist
 	.venv-dist/bin/clickhouse-rerank demo | grep 'answers the question'
 
 clean:
-	rm -rf $(VENV) .venv-audit .venv-bench .venv-dist dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-audit .venv-bench .venv-dist .venv-docs dist site build .pytest_cache .mypy_cache .ruff_cache

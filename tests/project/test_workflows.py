@@ -75,7 +75,7 @@ def test_what_a_workflow_makes_is_a_target(path: Path) -> None:
 def test_every_check_of_the_makefile_is_in_a_workflow() -> None:
     """Lint, tests, archives, pages and peers."""
     made = {word for path in WORKFLOWS for step in steps(path) for word in step.get("run", "").split()[1:2]}
-    assert {"lint", "test", "dist-check", "peers"} <= made
+    assert {"lint", "test", "dist-check", "docs", "peers"} <= made
 
 
 @pytest.mark.parametrize("path", _NAMED)

@@ -22,7 +22,7 @@ def extras() -> dict[str, list[str]]:
 
 
 def declared(kind: str) -> dict[str, str]:
-    """Name -> version range of the dependencies of a kind: "run", "dev", or the name of an extra."""
+    """Name -> version range of the dependencies of a kind: "run", "dev", "docs", or the name of an extra."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     lines = {"run": project["project"]["dependencies"], **project["dependency-groups"], **extras()}[kind]
     return {re.split(r"[<>=]", line)[0]: re.sub(r"^[a-z0-9-]+", "", line) for line in lines}
