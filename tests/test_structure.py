@@ -51,6 +51,7 @@ OWNERS = {
     "bm25s": {"scorers.bm25"},
     "chdb": {"commands.embedded_engine"},
     "clickhouse_connect": {"commands.check.server"},
+    "shtab": {"commands.completion"},
     "orjson": {
         "engine.formats.json_each_row",
         "network.redaction",
@@ -61,7 +62,7 @@ OWNERS = {
     },
 }
 """Third-party package -> modules that import it."""
-LAZY = {"botocore", "chdb", "clickhouse_connect", "bm25s", "numpy"}
+LAZY = {"botocore", "chdb", "clickhouse_connect", "bm25s", "numpy", "shtab"}
 MAX_LINES = 250
 STILL_LONGER = {"admission.gate", "commands.cli", "config.settings", "request.endpoint"}
 MAX_ENTRIES = 16

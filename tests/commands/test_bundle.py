@@ -36,6 +36,7 @@ LOCK = ROOT / "requirements" / "dev.txt"
 PAGE = ROOT / "docs" / "cloud.md"
 PACKAGE = Path(clickhouse_rerank.__file__).parent
 FORMATS = engine_bytes.FORMATS
+NOT_IN_A_WORKER = {"shtab"}
 CLOUD = {**default_environment(), "python_version": "3.11", "python_full_version": "3.11.0", "extra": ""}
 
 
@@ -58,7 +59,8 @@ def requirements() -> str:
         if pin.marker is None or pin.marker.evaluate(CLOUD):
             pins[pin.name] = f"{pin.name}{pin.specifier}\n"
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
-    return "".join(pins[name] for name in sorted(needed(declared, set())))
+    ours = [name for name in declared if Requirement(name).name not in NOT_IN_A_WORKER]
+    return "".join(pins[name] for name in sorted(needed(ours, set())))
 
 
 def with_values(text: str) -> str:

@@ -16,6 +16,7 @@ REASONS = {
     "botocore": "AWS signatures and endpoint rules; loaded for AWS only",
     "certifi": "public certificate authorities, the same on every machine",
     "orjson": "fast JSON that is strict about numbers and depth",
+    "shtab": "`completion`: scripts for shells, made from the parser of the command line; loaded there only",
     "yarl": "the URL type of aiohttp",
     "chdb": "the embedded engine of `sql` and `demo`; the worker never loads it",
     "clickhouse-connect": "`check --url`; tests: SQL as users send it",

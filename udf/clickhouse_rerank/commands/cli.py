@@ -12,7 +12,7 @@ from .. import __version__
 from ..config.settings import DEFAULT_CONFIG, config_path
 from ..engine.formats import FORMATS
 from ..errors import RerankError
-from . import functions, masking, progress, providers
+from . import completion, functions, masking, progress, providers
 from .install import report, steps
 from .install.manifest import Places
 
@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sql = commands.add_parser("sql", help="run SQL on the embedded engine with Rerank and its wrappers")
     sql.add_argument("query", help="the statements; - reads them from stdin")
-    sql.add_argument("--path", default="", help="folder that keeps the tables")
+    sql.add_argument("--path", default="", metavar="DIR", help="folder that keeps the tables")
     sql.add_argument(
         "--format", default="", help="output format (default: PrettyCompact on a terminal, else TabSeparated)"
     )
@@ -69,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     look.add_argument("--no-calls", action="store_true", help="do not ask each provider to score one document")
 
     commands.add_parser("masking", help="print query_masking_rules that hide keys in SQL from the server's logs")
+
+    shell = commands.add_parser("completion", help="print the script that lets a shell complete this command")
+    shell.add_argument("shell", choices=completion.SHELLS, help="the shell that reads the script")
 
     commands.add_parser("worker", help="the process that ClickHouse starts", add_help=False)
     return parser
@@ -162,6 +165,8 @@ def _text(arguments: argparse.Namespace) -> str:
             return providers.markdown() if arguments.format == "markdown" else providers.text()
         case "masking":
             return masking.xml()
+        case "completion":
+            return completion.script(_parser(), arguments.shell)
         case _:
             made = functions.statements(on_cluster=arguments.on_cluster, replace=arguments.replace)
             return "".join(f"{statement}\n" for _, statement in made)
