@@ -43,7 +43,9 @@ def test_a_record_is_consistent(record: Provider) -> None:
         assert set(re.findall(r"\{(\w+)\}", template)) <= places
     if record.url and record.path != "/":
         assert parse_url(re.sub(r"\{\w+\}", "x", record.url)).scheme == "https"
-    owned = set.union(*(set(WIRES[wire].OWNS) for wire in (record.wire, *record.wire_limits) if wire), set())
+    owned = set.union(
+        *(set(WIRES[wire].RESERVED_MEMBERS) for wire in (record.wire, *record.wire_limits) if wire), set()
+    )
     assert not owned & (set(record.fixed) | {option.field for option in record.options.values()})
     assert record.model not in record.retired
     assert not record.needs_model or (not record.model and "model" in record.options)

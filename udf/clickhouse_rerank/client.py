@@ -216,7 +216,7 @@ def _read(response: Response, part: Part, endpoint: Endpoint, line: UsageLine) -
     wire = WIRES[endpoint.wire]
     try:
         payload = responses.payload(response, endpoint, part.call)
-        line.charge(wire.billed(payload, response.headers))
+        line.charge(wire.billed_units(payload, response.headers))
         return wire.scores(payload, part.call)
     except ProviderFailedError as error:
         if error.wait_s is None:
