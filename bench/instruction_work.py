@@ -22,7 +22,7 @@ from clickhouse_rerank.config.tables import CacheSettings
 from clickhouse_rerank.engine.formats import FORMATS, Format
 from clickhouse_rerank.engine.framing import Framing
 from clickhouse_rerank.network import responses
-from clickhouse_rerank.network.http import Response
+from clickhouse_rerank.network.transport import Response
 from clickhouse_rerank.providers.wires import WIRES
 from clickhouse_rerank.request import plan
 from clickhouse_rerank.request.endpoint import resolve

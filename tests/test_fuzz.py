@@ -23,7 +23,7 @@ from clickhouse_rerank.engine.formats import FORMATS
 from clickhouse_rerank.engine.framing import Framing
 from clickhouse_rerank.errors import CallerError, ProtocolError, RerankError
 from clickhouse_rerank.network import responses
-from clickhouse_rerank.network.http import Response
+from clickhouse_rerank.network.transport import Response
 from clickhouse_rerank.providers import PROVIDERS
 from clickhouse_rerank.providers.wires import WIRES, MalformedError
 from clickhouse_rerank.request.endpoint import parse_url, request_url, resolve

@@ -25,7 +25,7 @@ HEAVY = {"boto3", "botocore", "chdb", "numpy"}
 
 ROOMS: dict[str, set[str]] = {
     "commands": {"worker", "engine", "reranker", "usage", "config", "providers", "types", "errors", "version"},
-    "worker": {"engine", "reranker", "usage", "config", "errors"},
+    "worker": {"engine", "reranker", "usage", "network", "config", "errors"},
     "engine": {"reranker", "usage", "types", "errors"},
     "reranker": {"client", "scorers", "cache", "usage", "network", "request", "config", "providers", "types", "errors"},
     "client": {"admission", "network", "usage", "request", "config", "providers", "types", "errors"},

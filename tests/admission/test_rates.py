@@ -24,9 +24,10 @@ from clickhouse_rerank.admission.process_count import ProcessCount
 from clickhouse_rerank.config.settings import Network, Settings
 from clickhouse_rerank.config.tables import CacheSettings
 from clickhouse_rerank.errors import RerankError
-from clickhouse_rerank.network.http import Response
+from clickhouse_rerank.network.transport import Response
 from clickhouse_rerank.reranker import Reranker
 from clickhouse_rerank.types import Ranking
+from scripted_transport import Script, ScriptedTransport
 
 LATENCY_S = 0.1
 REFUSAL_S = 0.01
@@ -103,7 +104,7 @@ def sliding(per_minute: int, window_s: float) -> Limiter:
 
 
 class Limited:
-    """A provider behind a limiter, in place of the transport."""
+    """A provider behind a limiter."""
 
     def __init__(self, limit: Limiter, *, hints: bool) -> None:
         self._limit = limit
@@ -111,7 +112,7 @@ class Limited:
         self._chance = random.Random(1)
         self.requests = 0
 
-    async def post(self, *_: object) -> Response:
+    async def __call__(self, _: str) -> Response:
         self.requests += 1
         wait_s = self._limit(asyncio.get_running_loop().time())
         if wait_s:
@@ -120,9 +121,6 @@ class Limited:
             return Response(429, hint, b'{"message":"slow down"}')
         await asyncio.sleep(LATENCY_S * self._chance.uniform(0.7, 1.3))
         return Response(200, {}, b'{"results":[{"index":0,"relevance_score":0.5}]}')
-
-    async def aclose(self) -> None:
-        """There is nothing to close."""
 
 
 @pytest.fixture
@@ -137,11 +135,11 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loop]:
 
 
 async def asked(
-    provider: object, rows: int, url: str = "http://127.0.0.1:9/v1/rerank", others: Mapping[str, Any] | None = None
+    provider: Script, rows: int, url: str = "http://127.0.0.1:9/v1/rerank", others: Mapping[str, Any] | None = None
 ) -> list[tuple[Ranking | Exception, float]]:
     """What becomes of so many rows, and after how many seconds."""
-    reranker = Reranker(Settings(network=Network(allow_loopback=True), cache=CacheSettings(memory_s=0)))
-    reranker._client._transport = provider  # type: ignore[assignment]
+    settings = Settings(network=Network(allow_loopback=True), cache=CacheSettings(memory_s=0))
+    reranker = Reranker(settings, ScriptedTransport(provider))
     room = asyncio.Semaphore(AT_ONCE)
 
     clock = asyncio.get_running_loop().time
@@ -197,15 +195,12 @@ class Spent:
     def __init__(self) -> None:
         self.refused = 0
 
-    async def post(self, url: str, *_: object) -> Response:
+    async def __call__(self, url: str) -> Response:
         await asyncio.sleep(REFUSAL_S)
         if "/spent/" in url:
             self.refused += 1
             return Response(429, {"retry-after": "3600"}, b'{"message":"quota"}')
         return Response(200, {}, b'{"results":[{"index":0,"relevance_score":0.5}]}')
-
-    async def aclose(self) -> None:
-        """There is nothing to close."""
 
 
 @pytest.mark.parametrize("others", [{"fallback": [{"provider": "Cohere", "api_key": "k"}]}, {"on_error": "empty"}])
@@ -226,7 +221,7 @@ class OneAtATime:
     def __init__(self) -> None:
         self._is_busy = False
 
-    async def post(self, *_: object) -> Response:
+    async def __call__(self, _: str) -> Response:
         if self._is_busy:
             await asyncio.sleep(REFUSAL_S)
             return Response(429, {}, b'{"message":"busy"}')
@@ -234,9 +229,6 @@ class OneAtATime:
         await asyncio.sleep(LATENCY_S)
         self._is_busy = False
         return Response(200, {}, b'{"results":[{"index":0,"relevance_score":0.5}]}')
-
-    async def aclose(self) -> None:
-        """There is nothing to close."""
 
 
 def test_who_was_turned_away_keeps_its_turn(loop: Loop) -> None:
@@ -255,7 +247,7 @@ class Falling:
         self.requests = 0
         self._began = 0.0
 
-    async def post(self, *_: object) -> Response:
+    async def __call__(self, _: str) -> Response:
         now = asyncio.get_running_loop().time()
         self._began = self._began or now
         self.requests += 1
@@ -264,9 +256,6 @@ class Falling:
             return Response(429, {}, b'{"message":"slow down"}')
         await asyncio.sleep(1e6)
         raise AssertionError("unreachable")
-
-    async def aclose(self) -> None:
-        """There is nothing to close."""
 
 
 def test_silence_after_refusals_is_not_waited_for_one_by_one(loop: Loop) -> None:

@@ -14,15 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import certifi
 import pytest
-from aiohttp.abc import AbstractResolver
 
 from asking import HANG_S, RIGHT_REPLY, asked, code, outcome, row, settings
 from certificates import Certificates
 from clickhouse_rerank.admission import retry
 from clickhouse_rerank.reranker import Reranker
+from names import Names
 from provider import Provider
 
 pytestmark = pytest.mark.usefixtures("dialled")
@@ -152,36 +151,10 @@ def test_f28_a_reset_in_the_handshake_is_tried_again(dialled: list[str]) -> None
 # --- names
 
 
-class Names(AbstractResolver):
-    """A resolver that answers as a test says and looks nothing up."""
-
-    answer: Callable[[str], Any]
-
-    async def resolve(self, host: str, port: int = 0, family: int = socket.AF_UNSPEC) -> list[Any]:
-        addresses = Names.answer(host)
-        if asyncio.iscoroutine(addresses):
-            addresses = await addresses
-        return [
-            {
-                "hostname": host,
-                "host": address,
-                "port": port,
-                "family": socket.AF_INET6 if ":" in address else socket.AF_INET,
-                "proto": 0,
-                "flags": socket.AI_NUMERICHOST,
-            }
-            for address in addresses
-        ]
-
-    async def close(self) -> None:
-        pass
-
-
 @pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> type[Names]:
+def names(monkeypatch: pytest.MonkeyPatch) -> Names:
     """Takes the place of the system's resolver."""
-    monkeypatch.setattr(aiohttp, "ThreadedResolver", Names)
-    return Names
+    return Names(monkeypatch)
 
 
 def raising(error: Exception) -> Callable[[str], Any]:
@@ -207,10 +180,10 @@ def named(provider: Provider) -> tuple[Any, Any]:
     ids=["NXDOMAIN", "SERVFAIL", "no records"],
 )
 def test_f29_a_name_without_an_address_is_a_dns_error(
-    provider: Provider, names: type[Names], answer: Callable[[str], Any]
+    provider: Provider, names: Names, answer: Callable[[str], Any]
 ) -> None:
     """The error names the host; nothing is dialled."""
-    names.answer = answer
+    names.lookup = answer
     asking, within = named(provider)
     (error,) = asked(asking, within=within)
     assert [code(error), provider.connections] == ["DNS", 0]
@@ -218,9 +191,9 @@ def test_f29_a_name_without_an_address_is_a_dns_error(
 
 
 @pytest.mark.fault("F29")
-def test_f29_a_resolver_that_hangs_ends_with_the_connect_limit(provider: Provider, names: type[Names]) -> None:
+def test_f29_a_resolver_that_hangs_ends_with_the_connect_limit(provider: Provider, names: Names) -> None:
     """Looking a name up counts as connecting."""
-    names.answer = lambda _: asyncio.sleep(3600)
+    names.lookup = lambda _: asyncio.sleep(3600)
     asking, _ = named(provider)
     within = settings(allow_private=("rerank.test",), connect_s=0.2, row_deadline_s=8.0)
     (error,) = asked(asking, within=within)
@@ -230,22 +203,20 @@ def test_f29_a_resolver_that_hangs_ends_with_the_connect_limit(provider: Provide
 
 @pytest.mark.fault("F29")
 @pytest.mark.parametrize("dead", [["127.0.0.3"], ["::1"], ["127.0.0.3"] * 20])
-def test_f29_a_dead_address_before_a_live_one_is_passed_over(
-    provider: Provider, names: type[Names], dead: list[str]
-) -> None:
+def test_f29_a_dead_address_before_a_live_one_is_passed_over(provider: Provider, names: Names, dead: list[str]) -> None:
     """An address that refuses costs no attempt while another one answers."""
-    names.answer = lambda _: [*dead, "127.0.0.1"]
+    names.lookup = lambda _: [*dead, "127.0.0.1"]
     asking, within = named(provider)
     assert [code(result) for result in asked(asking, within=within)] == ["OK"]
     assert len(provider.requests) == 1
 
 
 @pytest.mark.fault("F29")
-def test_f29_a_silent_address_before_a_live_one_is_overtaken(names: type[Names], black_hole: tuple[str, int]) -> None:
+def test_f29_a_silent_address_before_a_live_one_is_overtaken(names: Names, black_hole: tuple[str, int]) -> None:
     """While the first address is silent the second one is tried, long before the limit."""
     host, port = black_hole
     script = RIGHT_REPLY.encode()
-    names.answer = lambda _: [host, "127.0.0.1"]
+    names.lookup = lambda _: [host, "127.0.0.1"]
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -264,9 +235,9 @@ def test_f29_a_silent_address_before_a_live_one_is_overtaken(names: type[Names],
 
 
 @pytest.mark.fault("F29")
-def test_f29_a_thousand_records_are_one_name(provider: Provider, names: type[Names]) -> None:
+def test_f29_a_thousand_records_are_one_name(provider: Provider, names: Names) -> None:
     """A name with very many addresses is reached at one of them."""
-    names.answer = lambda _: ["127.0.0.1"] * 1000
+    names.lookup = lambda _: ["127.0.0.1"] * 1000
     asking, within = named(provider)
     assert [code(result) for result in asked(asking, within=within)] == ["OK"]
     assert provider.connections == 1

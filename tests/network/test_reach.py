@@ -18,7 +18,7 @@ from clickhouse_rerank.admission import retry
 from clickhouse_rerank.config.settings import Limits, Network, Settings
 from clickhouse_rerank.errors import CallerError, RerankError
 from clickhouse_rerank.network import connections
-from clickhouse_rerank.network.ssrf_guard import Permission, permission, permits
+from clickhouse_rerank.network.ssrf_guard import Scope, check_host, is_allowed
 from clickhouse_rerank.providers.base_url import parse_url
 from clickhouse_rerank.reranker import Reranker
 from hostile_urls import CORPUS, FORBIDDEN, FORBIDDEN_V6, generated, spellings
@@ -90,9 +90,9 @@ def test_every_spelling_of_a_forbidden_address_is_refused() -> None:
     for address in (*FORBIDDEN, *(f"10.{chance.randrange(256)}.{chance.randrange(256)}.9" for _ in range(50))):
         for host in spellings(address):
             if host.startswith("["):
-                assert not permits(host.strip("[]"), Permission.PUBLIC), host
+                assert not is_allowed(host.strip("[]"), Scope.PUBLIC), host
             with pytest.raises(CallerError, match=r"BAD_URL|BLOCKED"):
-                permission(parse_url(f"https://{host}/"), Network())
+                check_host(parse_url(f"https://{host}/"), Network())
 
 
 def test_what_is_accepted_others_read_the_same() -> None:
@@ -115,10 +115,10 @@ def test_what_is_accepted_others_read_the_same() -> None:
 # --- names that change
 
 
-@pytest.mark.parametrize("kept_s", [0, connections._NAMES_HOLD_S])
+@pytest.mark.parametrize("kept_s", [0, connections._NAMES_KEPT_S])
 def test_a_name_that_turns_inward_is_not_followed(world: World, monkeypatch: pytest.MonkeyPatch, kept_s: int) -> None:
     """First public, then loopback: each new connection dials what was checked, or nothing."""
-    monkeypatch.setattr(connections, "_NAMES_HOLD_S", kept_s)
+    monkeypatch.setattr(connections, "_NAMES_KEPT_S", kept_s)
     answers = iter([[PUBLIC], *[["127.0.0.1"]] * 1000])
     world.names = {"rebind.test": lambda: next(answers)}
     url = "https://rebind.test/v1/rerank"
@@ -144,7 +144,7 @@ def test_what_was_checked_is_checked_again_when_it_is_dialled(world: World, monk
     async def careless(_: object, host: str, port: int = 0, family: int = 0) -> object:
         return await aiohttp.ThreadedResolver().resolve(host, port)
 
-    monkeypatch.setattr(connections._Resolver, "resolve", careless)
+    monkeypatch.setattr(connections._CheckedResolver, "resolve", careless)
     world.names = {"careless.test": ["169.254.169.254"]}
     (error,) = asked(row("https://careless.test/"), within=OPEN)
     assert [code(error), world.looked_up, world.dialled] == ["BLOCKED", ["careless.test"], []]

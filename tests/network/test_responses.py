@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from clickhouse_rerank.errors import CODES, CallerError, ProviderFailedError, RequestRejectedError, RerankError
 from clickhouse_rerank.network import responses
-from clickhouse_rerank.network.http import Response
+from clickhouse_rerank.network.transport import Response
 from resolved import resolved
 
 SAYS = "no luck today"
@@ -224,6 +224,40 @@ def test_words_say_more_than_a_status(provider: str, status: int, body: object, 
     assert getattr(raised.value, "retryable", False) is (code == "PROVIDER")
 
 
+OF_OTHERS = (
+    (500, {}, {"message": "input (8013 tokens) is too large to process"}, "PROVIDER"),
+    (400, {}, {"error": {"message": "m", "type": "no_db_connection"}}, "BAD_REQUEST"),
+    (400, {}, {"message": "Endpoint e of account 123456789012 not found."}, "BAD_REQUEST"),
+    (400, {"x-amzn-errortype": "ThrottlingException"}, {"message": "m"}, "BAD_REQUEST"),
+    (400, {}, {"__type": "ExpiredTokenException", "message": "m"}, "BAD_REQUEST"),
+    (424, {}, {"OriginalStatusCode": 429, "OriginalMessage": "o"}, "PROVIDER"),
+    (503, {}, {"error": "x", "estimated_time": 20}, "PROVIDER"),
+)
+
+
+@pytest.mark.parametrize(("status", "headers", "body", "code"), OF_OTHERS)
+def test_a_providers_rule_is_for_that_provider_alone(
+    status: int, headers: dict[str, str], body: object, code: str
+) -> None:
+    """What one provider means by an error says nothing of another's: there, the status decides."""
+    found = error(Response(status, headers, json.dumps(body).encode()))
+    assert found.code == code
+    assert getattr(found, "wait_s", None) is None
+
+
+def test_an_unknown_server_is_read_by_the_rules_of_servers() -> None:
+    """Custom may be any of them, behind a gateway or not."""
+    for status, body, code in (
+        (500, {"message": "input is too large to process"}, "TOO_LARGE"),
+        (400, {"error": {"message": "m", "type": "no_db_connection"}}, "AUTH"),
+        (503, {"error": {"code": "model_loading", "message": "m"}}, "LOADING"),
+        (503, {"error": "x", "estimated_time": 20}, "LOADING"),
+    ):
+        with pytest.raises(RerankError) as raised:
+            responses.payload(Response(status, {}, json.dumps(body).encode()), resolved("Custom", "http://localhost"))
+        assert raised.value.code == code
+
+
 def test_a_signature_for_another_region_names_the_region() -> None:
     """Keys are right then, and what must be corrected stands in others; elsewhere a region is just a word."""
     body = json.dumps({"message": "Credential should be scoped to a valid region."}).encode()
@@ -233,16 +267,16 @@ def test_a_signature_for_another_region_names_the_region() -> None:
 
 
 NO_CREDIT = (
-    (403, {"detail": "d", "code": "AUTHZ_INSUFFICIENT_BALANCE"}),
-    (400, {"code": "Arrearage", "message": "m"}),
-    (429, {"error": {"message": "m", "type": "insufficient_quota", "code": "insufficient_quota"}}),
+    ("Jina", 403, {"detail": "d", "code": "AUTHZ_INSUFFICIENT_BALANCE"}),
+    ("DashScope", 400, {"code": "Arrearage", "message": "m"}),
+    ("Cohere", 429, {"error": {"message": "m", "type": "insufficient_quota", "code": "insufficient_quota"}}),
 )
 
 
-@pytest.mark.parametrize(("status", "body"), NO_CREDIT)
-def test_a_code_that_is_about_money(status: int, body: object) -> None:
+@pytest.mark.parametrize(("provider", "status", "body"), NO_CREDIT)
+def test_a_code_that_is_about_money(provider: str, status: int, body: object) -> None:
     """Under other statuses than 402 too; it is never tried again."""
-    found = error(Response(status, {}, json.dumps(body).encode()))
+    found = error(Response(status, {}, json.dumps(body).encode()), provider)
     assert found.code == "QUOTA"
     assert isinstance(found, ProviderFailedError) and not found.retryable
 
@@ -254,19 +288,26 @@ def test_a_rate_limit_of_a_quota_is_not_about_money() -> None:
 
 
 LOADING = (
-    ({"error": "Model x is currently loading", "estimated_time": 20.5}, "LOADING", 20.5),
-    ({"error": "Model x is currently loading", "estimated_time": 0}, "LOADING", 0.0),
-    ({"error": {"code": "model_loading", "message": "m"}, "loading": {"progress": 1}}, "LOADING", None),
-    ({"error": "x", "estimated_time": "20"}, "PROVIDER", None),
-    ({"error": "x", "estimated_time": True}, "PROVIDER", None),
-    ({"error": "x", "estimated_time": -1}, "PROVIDER", None),
+    ("HuggingFace", {"error": "Model x is currently loading", "estimated_time": 20.5}, "LOADING", 20.5),
+    ("HuggingFace", {"error": "Model x is currently loading", "estimated_time": 0}, "LOADING", 0.0),
+    ("LocalAI", {"error": {"code": "model_loading", "message": "m"}, "loading": {"progress": 1}}, "LOADING", None),
+    ("HuggingFace", {"error": "x", "estimated_time": "20"}, "PROVIDER", None),
+    ("HuggingFace", {"error": "x", "estimated_time": True}, "PROVIDER", None),
+    ("HuggingFace", {"error": "x", "estimated_time": -1}, "PROVIDER", None),
+    ("LocalAI", {"error": {"code": "model_loading_failed", "message": "m"}}, "PROVIDER", None),
+    ("LocalAI", {"error": "x", "": 20}, "PROVIDER", None),
 )
 
 
-@pytest.mark.parametrize(("body", "code", "wait_s"), LOADING)
-def test_a_model_that_loads_says_when_to_come_back(body: object, code: str, wait_s: float | None) -> None:
+@pytest.mark.parametrize(("provider", "body", "code", "wait_s"), LOADING)
+def test_a_model_that_loads_says_when_to_come_back(
+    provider: str, body: object, code: str, wait_s: float | None
+) -> None:
     """Its estimate is the wait; anything else in its place is a 503 like any other."""
-    found = error(Response(503, {}, json.dumps(body).encode()))
+    base_url = "http://localhost" if provider == "LocalAI" else ""
+    with pytest.raises(RerankError) as raised:
+        responses.payload(Response(503, {}, json.dumps(body).encode()), resolved(provider, base_url))
+    found = raised.value
     assert isinstance(found, ProviderFailedError)
     assert (found.code, found.wait_s, found.retryable) == (code, wait_s, True)
 

@@ -4,7 +4,7 @@ import pytest
 
 from clickhouse_rerank.config.settings import Network
 from clickhouse_rerank.errors import CallerError
-from clickhouse_rerank.network.ssrf_guard import Permission, permission, permits
+from clickhouse_rerank.network.ssrf_guard import Scope, check_host, is_allowed
 from clickhouse_rerank.request.endpoint import parse_url
 
 REFUSED = [
@@ -54,35 +54,35 @@ PUBLIC = ["8.8.8.8", "172.15.255.255", "172.32.0.1", "100.128.0.1", "2606:4700::
 @pytest.mark.parametrize("address", REFUSED)
 def test_addresses_that_are_not_public(address: str) -> None:
     """Private, local, translated, documentation and metadata addresses are no public hosts."""
-    assert not permits(address, Permission.PUBLIC)
+    assert not is_allowed(address, Scope.PUBLIC)
 
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_addresses_that_are_public(address: str) -> None:
     """Ordinary addresses are public, and nothing else is loopback."""
-    assert permits(address, Permission.PUBLIC)
-    assert not permits(address, Permission.LOOPBACK)
+    assert is_allowed(address, Scope.PUBLIC)
+    assert not is_allowed(address, Scope.LOOPBACK)
 
 
 @pytest.mark.parametrize(
     ("address", "allowed", "verdict"),
     [
-        ("127.0.0.1", Permission.LOOPBACK, True),
-        ("127.1.2.3", Permission.LOOPBACK, True),
-        ("::1", Permission.LOOPBACK, True),
-        ("10.0.0.1", Permission.LOOPBACK, False),
-        ("169.254.169.254", Permission.LOOPBACK, False),
-        ("10.0.0.1", Permission.ANY, True),
-        ("fd00::1", Permission.ANY, True),
-        ("localhost", Permission.ANY, False),
-        ("127.1", Permission.LOOPBACK, False),
-        ("0x7f.0.0.1", Permission.ANY, False),
-        ("", Permission.ANY, False),
+        ("127.0.0.1", Scope.LOOPBACK, True),
+        ("127.1.2.3", Scope.LOOPBACK, True),
+        ("::1", Scope.LOOPBACK, True),
+        ("10.0.0.1", Scope.LOOPBACK, False),
+        ("169.254.169.254", Scope.LOOPBACK, False),
+        ("10.0.0.1", Scope.ANY, True),
+        ("fd00::1", Scope.ANY, True),
+        ("localhost", Scope.ANY, False),
+        ("127.1", Scope.LOOPBACK, False),
+        ("0x7f.0.0.1", Scope.ANY, False),
+        ("", Scope.ANY, False),
     ],
 )
-def test_addresses_under_other_permissions(address: str, allowed: Permission, verdict: bool) -> None:
+def test_addresses_under_other_permissions(address: str, allowed: Scope, verdict: bool) -> None:
     """Loopback is loopback only, any is any address, and what is no address is never permitted."""
-    assert permits(address, allowed) is verdict
+    assert is_allowed(address, allowed) is verdict
 
 
 NOTHING, EMBEDDED = Network(), Network(allow_loopback=True)
@@ -92,31 +92,31 @@ PRIVATE = Network(
 )
 
 ALLOWED = [
-    ("https://api.example.com/v1", NOTHING, Permission.PUBLIC),
-    ("https://8.8.8.8/", NOTHING, Permission.PUBLIC),
-    ("https://api.example.com", LISTED, Permission.PUBLIC),
-    ("https://API.Example.com:8443", LISTED, Permission.PUBLIC),
-    ("https://a.models.example", LISTED, Permission.PUBLIC),
-    ("http://127.0.0.1:8080", EMBEDDED, Permission.LOOPBACK),
-    ("http://127.9.9.9", EMBEDDED, Permission.LOOPBACK),
-    ("http://localhost", EMBEDDED, Permission.LOOPBACK),
-    ("http://[::1]:8080", EMBEDDED, Permission.LOOPBACK),
-    ("https://localhost", EMBEDDED, Permission.LOOPBACK),
-    ("https://api.example.com", EMBEDDED, Permission.PUBLIC),
-    ("http://tei", PRIVATE, Permission.ANY),
-    ("http://tei:9999", PRIVATE, Permission.ANY),
-    ("https://rerank.corp:8080", PRIVATE, Permission.ANY),
-    ("http://10.0.0.5", PRIVATE, Permission.ANY),
-    ("http://[::1]:1234", PRIVATE, Permission.ANY),
-    ("http://[fd00::1]", PRIVATE, Permission.ANY),
-    ("http://[::1]:1", Network(allow_private=("[::1]",)), Permission.ANY),
+    ("https://api.example.com/v1", NOTHING, Scope.PUBLIC),
+    ("https://8.8.8.8/", NOTHING, Scope.PUBLIC),
+    ("https://api.example.com", LISTED, Scope.PUBLIC),
+    ("https://API.Example.com:8443", LISTED, Scope.PUBLIC),
+    ("https://a.models.example", LISTED, Scope.PUBLIC),
+    ("http://127.0.0.1:8080", EMBEDDED, Scope.LOOPBACK),
+    ("http://127.9.9.9", EMBEDDED, Scope.LOOPBACK),
+    ("http://localhost", EMBEDDED, Scope.LOOPBACK),
+    ("http://[::1]:8080", EMBEDDED, Scope.LOOPBACK),
+    ("https://localhost", EMBEDDED, Scope.LOOPBACK),
+    ("https://api.example.com", EMBEDDED, Scope.PUBLIC),
+    ("http://tei", PRIVATE, Scope.ANY),
+    ("http://tei:9999", PRIVATE, Scope.ANY),
+    ("https://rerank.corp:8080", PRIVATE, Scope.ANY),
+    ("http://10.0.0.5", PRIVATE, Scope.ANY),
+    ("http://[::1]:1234", PRIVATE, Scope.ANY),
+    ("http://[fd00::1]", PRIVATE, Scope.ANY),
+    ("http://[::1]:1", Network(allow_private=("[::1]",)), Scope.ANY),
 ]
 
 
 @pytest.mark.parametrize(("url", "network", "expected"), ALLOWED)
-def test_hosts_that_are_allowed(url: str, network: Network, expected: Permission) -> None:
+def test_hosts_that_are_allowed(url: str, network: Network, expected: Scope) -> None:
     """A host gets the least permission that the configuration gives it."""
-    assert permission(parse_url(url), network) is expected
+    assert check_host(parse_url(url), network) is expected
 
 
 BLOCKED = [
@@ -150,10 +150,10 @@ BLOCKED = [
 def test_hosts_that_are_blocked(url: str, network: Network) -> None:
     """A host outside the configuration is BLOCKED before any look-up, and the message says whom to ask."""
     with pytest.raises(CallerError, match=r"BLOCKED: .* operator"):
-        permission(parse_url(url), network)
+        check_host(parse_url(url), network)
 
 
 def test_a_public_host_in_the_list_must_still_resolve_to_public_addresses() -> None:
     """allow_hosts names hosts, not addresses: rebinding a listed name to an inner address does not help."""
-    assert permission(parse_url("https://api.example.com"), LISTED) is Permission.PUBLIC
-    assert not permits("10.0.0.1", Permission.PUBLIC)
+    assert check_host(parse_url("https://api.example.com"), LISTED) is Scope.PUBLIC
+    assert not is_allowed("10.0.0.1", Scope.PUBLIC)

@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from clickhouse_rerank.commands import cli, functions, providers
+from clickhouse_rerank.errors import CODES
 from clickhouse_rerank.providers import PROVIDERS, Provider, RequestLimits
 from clickhouse_rerank.providers.base_url import parse_url
 from clickhouse_rerank.providers.wires import WIRES
@@ -43,8 +44,15 @@ def test_a_record_is_consistent(record: Provider) -> None:
         assert set(re.findall(r"\{(\w+)\}", template)) <= places
     if record.url and record.path != "/":
         assert parse_url(re.sub(r"\{\w+\}", "x", record.url)).scheme == "https"
-    owned = set.union(*(set(WIRES[wire].OWNS) for wire in (record.wire, *record.wire_limits) if wire), set())
-    assert not owned & (set(record.fixed) | {option.field for option in record.options.values()})
+    wires = [WIRES[wire] for wire in (record.wire, *record.wire_limits) if wire]
+    reserved = {member for wire in wires for member in wire.RESERVED_MEMBERS}
+    assert not reserved & (set(record.fixed) | {option.field for option in record.options.values()})
+    for rule in record.error_rules:
+        assert rule.words or rule.name or rule.wait_member
+        assert rule.name_header == rule.name_header.lower() and all(400 <= status < 600 for status in rule.statuses)
+        assert rule.meaning.code in CODES and rule.meaning.remedy.format(key="api_key").endswith(".")
+        re.compile(rule.words)
+        re.compile(rule.name)
     assert record.model not in record.retired
     assert not record.needs_model or (not record.model and "model" in record.options)
     assert record.env == "" or record.url

@@ -19,7 +19,7 @@ from asking import asked, float32, settings
 from clickhouse_rerank.config.settings import Settings
 from clickhouse_rerank.errors import CallerError, ProviderFailedError, RerankError
 from clickhouse_rerank.network import responses
-from clickhouse_rerank.network.http import Response as Answer
+from clickhouse_rerank.network.transport import Response as Answer
 from clickhouse_rerank.providers import PROVIDERS
 from clickhouse_rerank.providers.base_url import parse_url
 from clickhouse_rerank.providers.wires import WIRES, MalformedError

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import errno
-import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,20 +12,22 @@ from typing import Any
 import pytest
 
 from asking import KEY, asked, raw, row, settings
+from certificates import Certificates
 from clickhouse_rerank.admission import retry
 from clickhouse_rerank.config import settings as configuration
 from clickhouse_rerank.config.credentials import Credential
 from clickhouse_rerank.config.settings import Limits, Settings
 from clickhouse_rerank.engine.formats import FORMATS
 from clickhouse_rerank.errors import CallerError, ProtocolError, ProviderFailedError, RerankError
-from clickhouse_rerank.network import http
-from clickhouse_rerank.providers.base_url import parse_url
 from clickhouse_rerank.reranker import Reranker
 from clickhouse_rerank.types import Secret
+from names import Names, no_such_name
 from provider import Provider, Reply
 
 HOST = "rerank.example.com"
-"""The name that the samples show in place of loopback."""
+"""The name that the samples show in place of loopback. As a name that is looked up, it has no address."""
+FULL = "full.example.com"
+"""A name at whose look-up the worker has no descriptor left."""
 
 
 class Provoker:
@@ -35,6 +36,7 @@ class Provoker:
     def __init__(self, provider: Provider, patch: pytest.MonkeyPatch, folder: Path) -> None:
         patch.setattr(retry, "ATTEMPTS", 1)
         patch.setattr(retry, "ATTEMPTS_OF_HEALTHY", 1)
+        Names(patch, _look_up)
         self._provider, self._folder = provider, folder
 
     def errors(self) -> dict[str, RerankError]:
@@ -85,13 +87,11 @@ class Provoker:
         return [self._misconfigured(), self._limited("requests_per_minute"), self._limited("documents_per_minute")]
 
     def _inside(self) -> list[RerankError]:
-        """Failures around a request that loopback cannot provoke without root."""
-        target = parse_url(f"https://{HOST}/v1/rerank")
-        unnamed, full = socket.gaierror(socket.EAI_NONAME, "no such name"), OSError(errno.EMFILE, "too many files")
+        """Failures around a request."""
         return [
-            http._translated(unnamed, target),
-            http._translated(http.ssl.SSLCertVerificationError(), target),
-            http._translated(full, target),
+            self._one(url=f"https://{HOST}/v1/rerank"),
+            self._untrusted(),
+            self._one(url=f"https://{FULL}/v1/rerank"),
             self._raised(lambda: Reranker(Settings(limits=Limits(max_rows=65_536))).check_rows(1_048_576)),
             self._raised(lambda: FORMATS["JSONEachRow"].decode(b"1\t2\n")),
             RerankError("INTERNAL", "KeyError at plan.py:42. Report it to clickhouse-rerank."),
@@ -114,6 +114,13 @@ class Provoker:
         where = str(self._folder / "config.toml")
         return self._raised(lambda: configuration.parse({"limits": {"max_rps": 5}}, {}, where=where))
 
+    def _untrusted(self) -> RerankError:
+        server = Provider(tls=Certificates(self._folder).server("untrusted", signed=False))
+        try:
+            return self._one(url=server.url)
+        finally:
+            server.close()
+
     def _limited(self, limit: str) -> RerankError:
         self._provider.reset()
         bound = Credential("prod", "cohere", Secret(KEY), self._provider.url, **{limit: 4 if "doc" in limit else 1})
@@ -128,6 +135,12 @@ class Provoker:
         with pytest.raises(RerankError) as caught:
             provoke()
         return caught.value
+
+
+def _look_up(name: str) -> Sequence[str]:
+    if name == FULL:
+        raise OSError(errno.EMFILE, "too many files")
+    return no_such_name(name)
 
 
 def samples() -> dict[str, tuple[str, str]]:

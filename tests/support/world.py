@@ -6,9 +6,9 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import aiohttp
 import pytest
-from aiohttp.abc import AbstractResolver
+
+from names import Names, no_such_name
 
 Answer = Sequence[str] | Callable[[], Sequence[str]]
 
@@ -40,32 +40,11 @@ class World:
         monkeypatch.setattr(socket.socket, "connect", noting)
         monkeypatch.setattr(socket.socket, "connect_ex", no_system)
         monkeypatch.setattr(socket, "getaddrinfo", no_system)
-        monkeypatch.setattr(aiohttp, "ThreadedResolver", lambda: _Names(self))
+        Names(monkeypatch, self.answer)
 
     def answer(self, host: str) -> Sequence[str]:
         self.looked_up.append(host)
         found = self.names.get(host, self.otherwise)
         if found is None:
-            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+            return no_such_name(host)
         return found() if callable(found) else found
-
-
-class _Names(AbstractResolver):
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    async def resolve(self, host: str, port: int = 0, family: int = socket.AF_UNSPEC) -> list[Any]:
-        return [
-            {
-                "hostname": host,
-                "host": address,
-                "port": port,
-                "family": socket.AF_INET6 if ":" in address else socket.AF_INET,
-                "proto": 0,
-                "flags": socket.AI_NUMERICHOST,
-            }
-            for address in self._world.answer(host)
-        ]
-
-    async def close(self) -> None:
-        pass

@@ -29,7 +29,7 @@ from clickhouse_rerank.errors import CallerError, RerankError
 from clickhouse_rerank.providers import PROVIDERS
 from clickhouse_rerank.providers.wires import WIRES
 from clickhouse_rerank.request.endpoint import resolve
-from clickhouse_rerank.types import Billed, Row
+from clickhouse_rerank.types import BilledUnits, Row
 from clickhouse_rerank.usage import jsonl_file, recorder
 from clickhouse_rerank.usage.jsonl_file import UsageFile
 from conftest import ROOT, Sql, Worker, worker_environment
@@ -328,15 +328,15 @@ def test_each_wire_reads_what_its_answers_charge(path: Path) -> None:
     """Wherever a recorded answer has a number of tokens or units, it is found."""
     record, name = json.loads(path.read_text("utf-8")), path.parent.name
     response = record.get("response") or record["exchanges"][0]["response"]
-    assert WIRES[PROVIDERS[name.lower()].wire].billed(response.get("json"), {}) == BILLED.get(name, (0, 0))
+    assert WIRES[PROVIDERS[name.lower()].wire].billed_units(response.get("json"), {}) == BILLED.get(name, (0, 0))
 
 
 def test_some_say_it_elsewhere() -> None:
     """In a header, and in members that other versions of a server have."""
-    assert WIRES["tei"].billed([], {"x-compute-tokens": "12"}) == Billed(12)
-    assert WIRES["deepinfra"].billed({"inference_status": {"tokens_input": 7}}, {}) == Billed(7)
-    assert WIRES["cohere"].billed({"meta": {"billed_units": {"input_tokens": 5}}}, {}) == Billed(5)
-    assert WIRES["cohere"].billed({"meta": {"tokens": {"input_tokens": 6}}}, {}) == Billed(6)
+    assert WIRES["tei"].billed_units([], {"x-compute-tokens": "12"}) == BilledUnits(12)
+    assert WIRES["deepinfra"].billed_units({"inference_status": {"tokens_input": 7}}, {}) == BilledUnits(7)
+    assert WIRES["cohere"].billed_units({"meta": {"billed_units": {"input_tokens": 5}}}, {}) == BilledUnits(5)
+    assert WIRES["cohere"].billed_units({"meta": {"tokens": {"input_tokens": 6}}}, {}) == BilledUnits(6)
 
 
 @pytest.mark.parametrize("wire", sorted(WIRES))
@@ -348,7 +348,7 @@ def test_some_say_it_elsewhere() -> None:
 )  # fmt: skip
 def test_an_odd_charge_is_none(wire: str, answer: object) -> None:
     """Whatever stands where a number should be, scores are not affected."""
-    assert WIRES[wire].billed(answer, {"x-compute-tokens": "many"}) == Billed()
+    assert WIRES[wire].billed_units(answer, {"x-compute-tokens": "many"}) == BilledUnits()
 
 
 APPEND = """

@@ -13,7 +13,8 @@ from .admission.quota import quotas, shared_file, shared_folder
 from .config.settings import Settings
 from .errors import CallerError, ProviderFailedError, RequestRejectedError, RerankError
 from .network import responses
-from .network.http import Response, Transport
+from .network.http import HttpTransport
+from .network.transport import Response, Transport
 from .providers.wires import WIRES, MalformedError
 from .request.endpoint import Endpoint
 from .request.plan import Part
@@ -65,8 +66,8 @@ class _TurnedAwayError(Exception):
 class Client:
     """Asks endpoints for scores; keeps, per endpoint and key, how hard each may be asked."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._transport = Transport(settings.network, settings.limits)
+    def __init__(self, settings: Settings, transport: Transport | None = None) -> None:
+        self._transport = transport or HttpTransport(settings.network, settings.limits)
         self._limits = settings.limits
         self._shared = shared_folder(settings)
         self._hosts: dict[str, ProcessCount] = {}
@@ -158,10 +159,15 @@ class Client:
         self.counts.requests += 1
         line.sent()
         try:
-            return await self._transport.post(endpoint.url, headers, part.body)
+            response = await self._transport.post(endpoint.url, headers, part.body)
         except CallerError:  # it may not be sent there
             line.attempts -= 1
             raise
+        except ProviderFailedError as error:
+            line.attempts += error.sent - 1
+            raise
+        line.attempts += response.sent - 1
+        return response
 
     def _gate(self, endpoint: Endpoint) -> Gate:
         key = (endpoint.url, endpoint.key.reveal())
@@ -216,7 +222,7 @@ def _read(response: Response, part: Part, endpoint: Endpoint, line: UsageLine) -
     wire = WIRES[endpoint.wire]
     try:
         payload = responses.payload(response, endpoint, part.call)
-        line.charge(wire.billed(payload, response.headers))
+        line.charge(wire.billed_units(payload, response.headers))
         return wire.scores(payload, part.call)
     except ProviderFailedError as error:
         if error.wait_s is None:

@@ -216,13 +216,17 @@ class RequestRejectedError(RerankError):
 class ProviderFailedError(RerankError):
     """The provider, or the way to it, failed.
 
-    `retryable` when another attempt may succeed; `wait_s`, seconds, when the provider said after how long.
+    `retryable` when another attempt may succeed; `wait_s`, seconds, when the provider said after how long; `sent`, how
+    often the transport sent the request: 2 where a kept connection died before the first byte of a response.
     """
 
-    def __init__(self, code: str, message: str, *, retryable: bool = False, wait_s: float | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, *, retryable: bool = False, wait_s: float | None = None, sent: int = 1
+    ) -> None:
         super().__init__(code, message)
         self.retryable = retryable
         self.wait_s = wait_s
+        self.sent = sent
 
 
 class ProtocolError(RerankError):

@@ -11,6 +11,7 @@ from .config.settings import Settings
 from .config.tables import CacheSettings
 from .errors import CallerError, ProviderFailedError, RequestRejectedError
 from .network import ssrf_guard
+from .network.transport import Transport
 from .providers.base_url import parse_url
 from .request import plan
 from .request.endpoint import Endpoint, resolve
@@ -25,9 +26,9 @@ _KEYS_HOLD_S = 5.0  # a key file that changed is seen within this time
 class Reranker:
     """Ranks rows, many at a time; holds the connections."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, transport: Transport | None = None) -> None:
         self._settings = settings
-        self._client = Client(settings)
+        self._client = Client(settings, transport)
         self.counts = self._client.counts
         self._cache = Cache(settings.cache)
         self._no_cache = Cache(CacheSettings(memory_s=0))
@@ -66,7 +67,7 @@ class Reranker:
         if not endpoint.options.dry_run:
             return None
         if endpoint.url:
-            ssrf_guard.permission(parse_url(endpoint.url), self._settings.network)
+            ssrf_guard.check_host(parse_url(endpoint.url), self._settings.network)
         positions: Sequence[int] = ()
         if row.documents and row.top_k:
             self._check(row)

@@ -49,8 +49,8 @@ class Call:
     """False where the API always returns all documents and refuses to be told how many."""
 
 
-class Billed(NamedTuple):
-    """What a provider says that one answer counts for; 0 where it says nothing."""
+class BilledUnits(NamedTuple):
+    """What a provider says that one answer is billed for; 0 where it says nothing."""
 
     tokens: float = 0
     search_units: float = 0

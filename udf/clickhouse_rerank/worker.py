@@ -20,6 +20,7 @@ from .errors import CallerError, ProtocolError, RerankError
 
 if TYPE_CHECKING:
     from .config.settings import Settings
+    from .network.transport import Transport
 
 _USAGE = (
     "clickhouse-rerank worker [--format JSONEachRow|TabSeparated|RowBinary] [--read-timeout-ms N] [--embedded] "
@@ -63,7 +64,7 @@ async def _raised(error: RerankError) -> NoReturn:
     raise error
 
 
-async def _serve(streams: Streams, arguments: "_Arguments") -> int:
+async def _serve(streams: Streams, arguments: "_Arguments", transport: "Transport | None") -> int:
     """Answer chunks until the input ends; the exit code."""
     from .config.tables import log
     from .engine.chunks import Answerer, Chunk
@@ -77,7 +78,7 @@ async def _serve(streams: Streams, arguments: "_Arguments") -> int:
     fmt = FORMATS[arguments.format_name]
     framing = Framing(fmt)
     chunks: asyncio.Queue[Chunk] = asyncio.Queue()
-    reranker = Reranker(settings)
+    reranker = Reranker(settings, transport)
     report = _raised if arguments.bundled else streams.report
     answerer = Answerer(reranker, fmt, settings.limits.max_in_flight, streams.write, report)
 
@@ -159,15 +160,18 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     return _Arguments(format_name, embedded, int(timeout_ms), found.get("--bundled", ""), found.get("--progress", ""))
 
 
-def main(argv: Sequence[str]) -> NoReturn:
-    """Run until the input ends; leaves the process without waiting for threads or connections."""
+def main(argv: Sequence[str], transport: "Transport | None" = None) -> NoReturn:
+    """Run until the input ends; leaves the process without waiting for threads or connections.
+
+    `transport` carries the requests; by default, over HTTP.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the client that started the engine
     streams = Streams()
     process_hardening.disable_core_dumps()
     code = 1
     try:
         # Not asyncio.run: it would wait for threads that look up a name.
-        code = asyncio.new_event_loop().run_until_complete(_serve(streams, _arguments(argv)))
+        code = asyncio.new_event_loop().run_until_complete(_serve(streams, _arguments(argv), transport))
     except RerankError as error:
         streams.say(error)
     except BrokenPipeError:

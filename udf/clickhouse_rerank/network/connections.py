@@ -1,7 +1,8 @@
-"""How connections to providers are made: who looks names up, which addresses are dialled, whose certificates count.
+"""How connections to providers are opened: name look-up, the check of each address, trusted certificates, keep-alive.
 
-Names are looked up by `_Resolver` and nowhere else, and what it allowed is kept for a few seconds; every address, kept
-or not, written or looked up, passes `_socket` in the moment it is dialled.
+Names are looked up by `_CheckedResolver` and nowhere else, and what it allowed is kept for a few seconds. Every
+address, whether kept, written in the URL or just looked up, passes `_checked_socket` in the moment when a connection to
+it is opened.
 """
 
 import socket
@@ -17,28 +18,31 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from ..config.settings import Network
 from ..errors import CallerError
 from . import ssrf_guard
-from .ssrf_guard import Permission
+from .ssrf_guard import Scope
 
-_NAMES_HOLD_S = 10
+_NAMES_KEPT_S = 10
 _IDLE_S = 4.0  # below the 5 s after which many servers close an idle connection
 
 
 @dataclass(slots=True)
-class Dialled:
-    """The connection of the request under way: what addresses its host may have, and whether it is a kept one."""
+class RequestContext:
+    """What opening a connection must know of the request under way, and what the request must know of it."""
 
-    permission: Permission
-    is_reused: bool = False
+    scope: Scope
+    """Addresses that the host, or the proxy, may have."""
+    is_kept_connection: bool = False
+    """Whether the request goes out on a connection that served another one before."""
 
 
-current: ContextVar[Dialled] = ContextVar("current")
+request_context: ContextVar[RequestContext] = ContextVar("request_context")
+"""Of the task that sends a request: the HTTP library hands no such argument to resolver, socket factory and pool."""
 
 
 class BlockedError(OSError):
-    """An address outside the permission of the host it belongs to."""
+    """An address outside the scope of the host it belongs to."""
 
 
-class _Resolver(AbstractResolver):
+class _CheckedResolver(AbstractResolver):
     """The system's resolver; one forbidden address among the answers refuses the name."""
 
     def __init__(self) -> None:
@@ -50,7 +54,8 @@ class _Resolver(AbstractResolver):
         results = await self._system.resolve(host, port, family)
         if not results:
             raise socket.gaierror(socket.EAI_NONAME, "no address")
-        if not all(ssrf_guard.permits(result["host"], current.get().permission) for result in results):
+        scope = request_context.get().scope
+        if not all(ssrf_guard.is_allowed(result["host"], scope) for result in results):
             raise BlockedError
         return results
 
@@ -58,28 +63,28 @@ class _Resolver(AbstractResolver):
         await self._system.close()
 
 
-def _socket(address: Any) -> socket.socket:
-    """A socket for an address about to be dialled: the last gate, which literal addresses pass through too."""
+def _checked_socket(address: Any) -> socket.socket:
+    """A socket for an address that a connection is about to be opened to. Addresses written in a URL come here too."""
     family, kind, protocol, _, destination = address
-    if not ssrf_guard.permits(str(destination[0]), current.get().permission):
+    if not ssrf_guard.is_allowed(str(destination[0]), request_context.get().scope):
         raise BlockedError
     return socket.socket(family, kind, protocol)
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Does not reuse a connection on which something came unasked: that would pass for the next request's answer."""
+    """Does not reuse a connection on which unrequested bytes came: they would pass for the next request's response."""
 
     async def _get(self, key: Any, traces: Any) -> Any:
         while (connection := await super()._get(key, traces)) is not None:
             if connection.protocol is not None and not connection.protocol.should_close:
-                current.get().is_reused = True
+                request_context.get().is_kept_connection = True
                 return connection
             connection.close()
         return None
 
 
-def trusted(network: Network) -> ssl.SSLContext:
-    """TLS with the public authorities, and those of the configuration."""
+def tls_context(network: Network) -> ssl.SSLContext:
+    """TLS 1.2 or newer that trusts the public authorities and those of the configuration; errors: CONFIG."""
     context = ssl.create_default_context(cafile=certifi.where())
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if network.ca_file:
@@ -93,11 +98,11 @@ def trusted(network: Network) -> ssl.SSLContext:
 
 
 def connector() -> aiohttp.TCPConnector:
-    """Makes and keeps the connections of a session; each https request names the `trusted` context."""
+    """Opens and keeps the connections of one session. Each https request passes the `tls_context` itself."""
     return _Connector(
         limit=0,
-        resolver=_Resolver(),
-        ttl_dns_cache=_NAMES_HOLD_S,
-        socket_factory=_socket,
+        resolver=_CheckedResolver(),
+        ttl_dns_cache=_NAMES_KEPT_S,
+        socket_factory=_checked_socket,
         keepalive_timeout=_IDLE_S,
     )

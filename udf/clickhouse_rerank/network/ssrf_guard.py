@@ -1,7 +1,8 @@
-"""Which hosts and addresses the worker may connect to. Pure: looks nothing up, dials nothing.
+"""SSRF guard: which hosts and addresses the worker may connect to. Pure: looks no name up, opens no connection.
 
-Two gates: `permission` for the host as written, before any look-up; `permits` for each address about to be dialled.
-`ipaddress.is_global` alone is no gate: it holds for NAT64, 6to4 and other addresses that lead back inside.
+Two checks: `check_host` for the host as written, before any look-up; `is_allowed` for each address, in the moment when
+a connection to it is opened. `ipaddress.is_global` alone is no check: it holds for NAT64, 6to4 and other addresses that
+lead back inside.
 """
 
 import ipaddress
@@ -17,22 +18,25 @@ _GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")
 _REFUSED_V6 = tuple(map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")))
 
 
-class Permission(Enum):
-    """What addresses a host may have."""
+class Scope(Enum):
+    """Which addresses a host may have."""
 
     PUBLIC = "public"
     LOOPBACK = "loopback"
     ANY = "any"
 
 
-def permission(url: Url, network: Network) -> Permission:
-    """What a host may resolve to; errors: BLOCKED, the same sentence whatever is or is not there."""
+def check_host(url: Url, network: Network) -> Scope:
+    """Which addresses the host of a URL may have, by the configuration.
+
+    Errors: BLOCKED, with the same sentence whether or not there is such a host.
+    """
     host = url.host.strip("[]")
     if {host, url.host, f"{url.host}:{url.port}"} & set(network.allow_private):
-        return Permission.ANY
+        return Scope.ANY
     literal = _address(host)
     if network.allow_loopback and (host == "localhost" or (literal is not None and literal.is_loopback)):
-        return Permission.LOOPBACK
+        return Scope.LOOPBACK
     listed = any(host == name or (name[:1] == "." and host.endswith(name)) for name in network.allow_hosts)
     if network.allow_hosts and not listed:
         raise blocked(host)
@@ -41,13 +45,13 @@ def permission(url: Url, network: Network) -> Permission:
             "BLOCKED",
             f"Plain http to {host} is not allowed. Use https, or ask the operator to list it in network.allow_private.",
         )
-    if literal is not None and not permits(host, Permission.PUBLIC):
+    if literal is not None and not is_allowed(host, Scope.PUBLIC):
         raise blocked(host)
-    return Permission.PUBLIC
+    return Scope.PUBLIC
 
 
 def blocked(host: str) -> CallerError:
-    """The refusal of a host."""
+    """The error for a host that the worker may not connect to."""
     return CallerError(
         "BLOCKED",
         f"This server may not connect to {host}. Ask the operator to list it in network.allow_hosts, or "
@@ -55,14 +59,14 @@ def blocked(host: str) -> CallerError:
     )
 
 
-def permits(address: str, allowed: Permission) -> bool:
-    """Whether an address, as the resolver or the dialler names it, is within the permission."""
+def is_allowed(address: str, scope: Scope) -> bool:
+    """Whether an IP address, as a resolver or a socket names it, is in the scope; False for what is no address."""
     ip = _address(address)
     if ip is None:
         return False
-    if allowed is Permission.ANY:
+    if scope is Scope.ANY:
         return True
-    if allowed is Permission.LOOPBACK:
+    if scope is Scope.LOOPBACK:
         return ip.is_loopback
     if ip.is_multicast or not ip.is_global or ip == _METADATA:
         return False

@@ -1,7 +1,8 @@
-"""Hosted APIs with a key in a header. Facts: the vendors' published API documents; see each wire."""
+"""Hosted APIs with a key in a header. Sources: the vendors' published API documents; see each wire."""
 
 from dataclasses import replace
 
+from .error_rules import NO_CREDIT, ErrorRule
 from .record import Option, Provider, RequestLimits
 from .shared_options import ASKED, NAMED
 
@@ -38,6 +39,7 @@ _AZURE = Provider(
     limits=_COHERE_V2.limits,
     options={**NAMED, "max_tokens_per_doc": Option("integer", "max_tokens_per_doc", low=1)},
 )
+_AZURE_V1 = replace(_AZURE, path="/v1/rerank", limits=_COHERE_V1.limits, options=_COHERE_V1.options)
 _DASHSCOPE = Provider(
     name="DashScope",
     wire="cohere",
@@ -48,6 +50,7 @@ _DASHSCOPE = Provider(
     model="qwen3-rerank",
     retired={"gte-rerank": "gte-rerank-v2"},
     limits=RequestLimits(documents=500),
+    error_rules=(ErrorRule(NO_CREDIT, name="Arrearage"),),
     options={**NAMED, "instruct": Option("text", "instruct")},
 )
 _DASHSCOPE_NATIVE = replace(
@@ -169,10 +172,7 @@ HOSTED = (
         model="cohere/rerank-4-pro",
         options=NAMED,
     ),
-    replace(
-        _AZURE,
-        variants=(("/v1/", replace(_AZURE, path="/v1/rerank", limits=_COHERE_V1.limits, options=_COHERE_V1.options)),),
-    ),
+    replace(_AZURE, variants=(("/v1/", _AZURE_V1),)),
     Provider(
         name="Fireworks",
         wire="cohere",

@@ -1,14 +1,14 @@
 """Hugging Face's Inference API and Inference Endpoints."""
 
 from .record import Option, Provider, RequestLimits
-from .self_hosted import TEI_LIMITS
+from .self_hosted import HF_LOADING, TEI_LIMITS
 from .shared_options import ASKED
 
 CONTAINER_WIRES = {"pairs": RequestLimits(), "tei": TEI_LIMITS, "text_ranking": RequestLimits()}
-"""The wires that Hugging Face's containers speak, with what each adds to a request's limits."""
+"""Wire that Hugging Face's containers speak -> limits of a request that it adds."""
 
 CONTAINER_OPTIONS = {**ASKED, "score_label": Option("text"), "wire": Option("text", choices=tuple(CONTAINER_WIRES))}
-"""Keys of `others` for a model in one of these containers."""
+"""Keys of `others` for a model in one of Hugging Face's containers."""
 
 HUGGINGFACE = (
     Provider(
@@ -22,6 +22,7 @@ HUGGINGFACE = (
         model="BAAI/bge-reranker-v2-m3",
         scores="0 to 1 (label probability)",
         wire_limits=CONTAINER_WIRES,
+        error_rules=(HF_LOADING,),
         options={**CONTAINER_OPTIONS, "model": Option("text"), "bill_to": Option("text", bound=True, place=True)},
     ),
 )

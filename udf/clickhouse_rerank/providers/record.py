@@ -5,15 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from .error_rules import ErrorRule, InnerStatus
+
 RERANK_PATHS = r".*(/rerank|/reranks|/reranking|/ranking|:rank|/invocations)"
-"""Paths that need nothing added: how rerank APIs end theirs."""
+"""Regular expression of complete paths: how the paths of rerank APIs end."""
 
 _LISTWISE = r"(?i).*(jina-reranker-v3|listwise).*"
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One key of `others`: its JSON type, its bounds, and the request field it becomes ("" when it becomes none)."""
+    """One key of `others`: its JSON type, its bounds, and the request field that it becomes; "" for no field."""
 
     type: str
     """text, integer, number, boolean, object or objects."""
@@ -22,27 +24,27 @@ class Option:
     high: float | None = None
     choices: tuple[str, ...] = ()
     bound: bool = False
-    """Part of where a key goes: SQL cannot set it beside a credential of the server's."""
+    """Decides where a key goes: SQL cannot set it beside a credential of the server's."""
     place: bool = False
-    """Fills {its name} in the record's URL and headers instead of becoming a request field."""
+    """Fills {name of the option} in the record's URL and headers instead of becoming a request field."""
     default: str = ""
-    """What an absent place means; "" when there is nothing to put there."""
+    """What fills the place where the option is absent; "" for nothing."""
     pattern: str = r"[A-Za-z0-9._~:@-]{1,200}"
-    """What a place may hold."""
+    """Regular expression of what a place may be filled with."""
 
 
 @dataclass(frozen=True, slots=True)
 class AwsService:
-    """An AWS service that is called with a signature instead of a key in a header."""
+    """An AWS service: its requests carry a signature instead of a key in a header."""
 
     endpoint: str
-    """Name in botocore's endpoint rules."""
+    """Name of the service in botocore's endpoint rules."""
     signing: str
-    """Name in the signature's scope."""
+    """Name of the service in the signature's scope."""
     path: str
-    """Path of requests; with {name}, base_url is no URL but that name."""
+    """Path of requests; where it has {name}, base_url is that name instead of a URL."""
     model: str = ""
-    """How requests name a model, with {partition}, {region} and {model}; "" when they name none."""
+    """How requests name a model: a text with {partition}, {region} and {model}; "" when they name none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,11 @@ class RequestLimits:
     """Characters of the query and of each document."""
     query_chars: int | None = None
     pair_bytes: int | None = None
-    """UTF-8 bytes of the query and a document and `pair_extra_bytes`, summed over the documents."""
+    """Sum over the documents of UTF-8 bytes: those of the query, those of the document, and `pair_extra_bytes`."""
     pair_extra_bytes: int = 0
 
     def within(self, other: "RequestLimits") -> "RequestLimits":
-        """The stricter of both, each number for itself."""
+        """The stricter limit of both, for each field by itself."""
         return RequestLimits(
             _least(self.documents, other.documents),
             _least(self.body_bytes, other.body_bytes),
@@ -77,55 +79,60 @@ def _least(one: int | None, other: int | None) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """How one provider is reached and spoken to. Texts in {} are filled from `others`, {model} from the model."""
+    """How one provider is reached and spoken to. Names in {} are filled from `others`, {model} from the model."""
 
     name: str
     wire: str = ""
-    """Key of wires.WIRES; "" for a provider that scores in the worker."""
+    """Key of wires.WIRES, the shape of its requests' bodies; "" for a provider that scores in the worker."""
     url: str = ""
-    """Where requests go without base_url; "" when base_url is required."""
+    """URL of requests where base_url is ''; "" when base_url is required."""
     path: str = "/v1/rerank"
-    """What a base_url with no path means; "/" when a base_url is always meant as it is."""
+    """Path of requests where base_url has none; "/" when base_url is always complete."""
     complete: str = RERANK_PATHS
-    """Regular expression of paths that need nothing added."""
+    """Regular expression of paths of base_url that are complete: nothing is added to them."""
     aws: AwsService | None = None
-    """Set where botocore signs; others carry the key in a header."""
+    """The AWS service whose requests botocore signs; None where a header carries the key."""
     key: str = "required"
-    """required, optional (servers of one's own) or none."""
+    """Whether requests need a key: required, optional (self-hosted servers) or none."""
     key_header: str = "Authorization"
     key_format: str = "Bearer {}"
     key_prefix: str = ""
-    """How its keys begin, where they have a shape of their own: the server's logs mask them by it."""
+    """How its keys begin; "" where nothing tells them from other texts. The server's logs mask keys by it."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Headers of every request; one whose {} has nothing to fill it is left out."""
+    """Headers of every request; a header with a {name} that nothing fills is left out."""
     env: str = ""
-    """The variable that conventionally holds the key, which then goes to `url`."""
+    """Environment variable that conventionally holds the key. Such a key goes to `url` alone."""
     model: str = ""
     """The default model; "" when the server has its own, or others.model is required."""
     needs_model: bool = False
     retired: Mapping[str, str] = field(default_factory=dict)
-    """Model that was shut down -> what replaced it."""
+    """Model that was shut down -> the model that replaced it."""
     path_models: Mapping[str, str] = field(default_factory=dict)
-    """Model -> what {model} is in a path, where that is not the model with `path_dot` for each dot."""
+    """Model -> what fills {model} in a path, for models where `path_dot` does not give it."""
     path_dot: str = "."
+    """What replaces each dot of a model in a path."""
     listwise: str = _LISTWISE
     """Regular expression of models whose scores depend on the other documents of the request."""
     scores: str = "0 to 1"
-    """Range of scores, for people."""
+    """Range of scores, for the documentation."""
     limits: RequestLimits = RequestLimits()
     wire_limits: Mapping[str, RequestLimits] = field(default_factory=dict)
-    """Wires that others.wire may name, with what each adds to `limits`."""
+    """Wire that others.wire may name -> limits of a request that it adds to `limits`."""
     options: Mapping[str, Option] = field(default_factory=dict)
-    """Keys of `others` that it takes."""
+    """Keys of `others` that the provider takes."""
     fixed: Mapping[str, object] = field(default_factory=dict)
-    """Members that every request carries."""
+    """Members of every request's body."""
     takes_top_n: bool = True
     """Whether requests may say how many documents to return."""
+    error_rules: tuple[ErrorRule, ...] = ()
+    """Error responses of the provider that mean something else than their status says."""
+    inner_status: InnerStatus | None = None
+    """Where its error responses hold the status of a server behind it."""
     variants: tuple[tuple[str, "Provider"], ...] = ()
-    """(part of a base_url's path, the record that is spoken to where the path has it)."""
+    """(part of a path, the record that holds where base_url's path has that part)."""
 
     def is_listwise(self, model: str) -> bool:
-        """Whether a model's scores depend on the other documents, so that they are not comparable across requests."""
+        """Whether a model's scores depend on the other documents: they are not comparable across requests then."""
         return _is_listwise(self.listwise, model)
 
 

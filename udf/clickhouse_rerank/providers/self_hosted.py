@@ -1,13 +1,29 @@
-"""Servers that people run themselves: base_url says where, a key is optional. Facts: the servers' sources."""
+"""Servers that users run themselves: base_url is required, a key optional. Sources: the servers' source code."""
 
 from dataclasses import replace
 
+from .error_rules import LOADING, TOO_LARGE, WRONG_KEY, ErrorRule
 from .record import RERANK_PATHS, Option, Provider, RequestLimits
 from .shared_options import ASKED, LOCAL, NAMED
 from .wires import WIRES
 
 TEI_LIMITS = RequestLimits(documents=32, body_bytes=2_000_000)
 """What text-embeddings-inference takes unless it is started with other numbers."""
+
+HF_LOADING = ErrorRule(LOADING, statuses=(503,), wait_member="estimated_time")
+"""Hugging Face's inference servers while a model loads. Source: error bodies in issues of huggingface_hub."""
+
+_LLAMA_CPP_ERRORS = (ErrorRule(TOO_LARGE, statuses=(500,), words=r"too large to process"),)
+"""llama.cpp has one status for everything that goes wrong in a model. Source: its server's sources."""
+
+_LOCALAI_ERRORS = (*_LLAMA_CPP_ERRORS, ErrorRule(LOADING, statuses=(503,), name=r"^model_loading$"))
+"""LocalAI runs llama.cpp, among others. Source: its page on API errors."""
+
+_LITELLM_ERRORS = (ErrorRule(WRONG_KEY, statuses=(400,), name=r"^(?:auth_error|no_db_connection)$"),)
+"""LiteLLM calls a wrong key no_db_connection where it has no database to look keys up in. Source: its proxy, as run."""
+
+_GATEWAY_ERRORS = (*_LITELLM_ERRORS, *_LOCALAI_ERRORS)
+"""Of LiteLLM, and of servers behind it whose bodies it passes through."""
 
 _VLLM = Provider(
     name="vLLM",
@@ -30,6 +46,7 @@ SELF_HOSTED = (
         needs_model=True,
         scores="depends on the model",
         limits=RequestLimits(body_bytes=15_000_000),
+        error_rules=_GATEWAY_ERRORS,
         options=NAMED,
     ),
     Provider(
@@ -39,6 +56,7 @@ SELF_HOSTED = (
         key_prefix="sk-",
         needs_model=True,
         scores="depends on the model",
+        error_rules=_GATEWAY_ERRORS,
         options={
             **NAMED,
             "max_chunks_per_doc": Option("integer", "max_chunks_per_doc", low=1),
@@ -72,6 +90,7 @@ SELF_HOSTED = (
         wire="cohere",
         key="optional",
         scores="any number",
+        error_rules=_LLAMA_CPP_ERRORS,
         options=NAMED,
     ),
     Provider(
@@ -114,6 +133,7 @@ SELF_HOSTED = (
         key="optional",
         scores="depends on the model",
         wire_limits={name: RequestLimits() for name in WIRES},
+        error_rules=(*_GATEWAY_ERRORS, HF_LOADING),
         options={**NAMED, "score_label": Option("text"), "wire": Option("text", choices=tuple(WIRES))},
     ),
     Provider(

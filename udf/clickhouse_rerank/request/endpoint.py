@@ -76,7 +76,7 @@ class Endpoint:
             return ""
         model = self.options.model or self.provider.model
         by_service = self.provider.aws is not None and self.provider.aws.model
-        return model if by_service or "model" in WIRES[self.wire].OWNS or model in self.url else ""
+        return model if by_service or "model" in WIRES[self.wire].RESERVED_MEMBERS or model in self.url else ""
 
     @property
     def key_name(self) -> str:
@@ -226,7 +226,7 @@ def _endpoint(
     chosen = parse_options(members, record)
     wire = WIRES[chosen.wire or record.wire]
     for member in chosen.model_args:
-        if member in wire.OWNS:
+        if member in wire.RESERVED_MEMBERS:
             raise CallerError("BAD_OTHERS", f"others.model_args must not name {member}, which the request has already.")
     model = _model(record, chosen)
     places = {name: option.default for name, option in record.options.items() if option.place}
@@ -244,7 +244,7 @@ def _endpoint(
     else:
         template = "/" if is_complete(base, record.path, record.complete) else record.path
         url = str(request_url(base, _filled(template, places, record), record.complete))
-    given = {*chosen.places, *(["model"] if chosen.model and "model" not in wire.OWNS else [])}
+    given = {*chosen.places, *(["model"] if chosen.model and "model" not in wire.RESERVED_MEMBERS else [])}
     for name in sorted(given - set(_PLACE.findall(template + "".join(record.headers.values())))):
         raise CallerError("BAD_OTHERS", f"others.{name} has no place in this URL and request. Leave it out.")
     headers = {

@@ -17,7 +17,7 @@ import orjson
 from ..config.tables import UsageSettings
 from ..errors import RerankError
 from ..request.endpoint import Endpoint
-from ..types import Billed, sendable
+from ..types import BilledUnits, sendable
 from .jsonl_file import UsageFile
 
 _MOST_HELD = 500
@@ -78,8 +78,8 @@ class UsageLine:
         self.attempts += 1
         self._asked = self._asked or time.monotonic()
 
-    def charge(self, billed: Billed) -> None:
-        """An answer came that counts for so much."""
+    def charge(self, billed: BilledUnits) -> None:
+        """Add what an answer is billed for."""
         self.tokens += billed.tokens
         self.search_units += billed.search_units
 

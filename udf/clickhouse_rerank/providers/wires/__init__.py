@@ -1,11 +1,15 @@
-"""One file per body shape; its pure functions: `body(call)`, `scores(payload, call)`, `billed(payload, headers)`."""
+"""One module per body shape ("wire"), each of pure functions: `body`, `scores` and `billed_units`, as `Wire` says.
+
+Owns what a request's body looks like and how an answer is read. Refuses to know which provider uses a wire, a URL or a
+key. The plan builds bodies, the client reads answers; each module names the source of its facts.
+"""
 
 from collections.abc import Mapping
 from typing import Protocol
 
 import orjson
 
-from ...types import Billed, Call, Scores, sendable
+from ...types import BilledUnits, Call, Scores, sendable
 from . import (
     bedrock,
     cohere,
@@ -22,23 +26,31 @@ from . import (
     vllm_score,
     voyage,
 )
-from .scored_items import MalformedError
+from .result_list import MalformedError
 
 __all__ = ["WIRES", "MalformedError", "Wire", "encoded"]
 
 
 class Wire(Protocol):
-    """What a module in this folder offers: a call -> the JSON body; a parsed answer and its call -> scores;
-    that answer and its headers, by lower-case name -> what it counts for, which no malformed number may prevent."""
+    """What each module of this folder offers."""
 
-    OWNS: frozenset[str]
+    RESERVED_MEMBERS: frozenset[str]
     """Members of the body that only the wire writes: model_args may not name them."""
 
-    def body(self, call: Call) -> object: ...
+    def body(self, call: Call) -> object:
+        """The JSON body of a request for a call; errors: CallerError for fields that do not fit into it."""
+        ...
 
-    def scores(self, payload: object, call: Call) -> Scores: ...
+    def scores(self, payload: object, call: Call) -> Scores:
+        """The scores in a parsed answer to a call; errors: MalformedError."""
+        ...
 
-    def billed(self, payload: object, headers: Mapping[str, str]) -> Billed: ...
+    def billed_units(self, payload: object, headers: Mapping[str, str]) -> BilledUnits:
+        """What a parsed answer and its headers, by lower-case name, say that it is billed for.
+
+        A number that is missing or malformed counts as 0 and is no error.
+        """
+        ...
 
 
 WIRES: dict[str, Wire] = {
@@ -60,7 +72,7 @@ WIRES: dict[str, Wire] = {
 
 
 def encoded(wire: Wire, call: Call) -> bytes:
-    """The body of a call's request, as JSON; text that is not valid Unicode has U+FFFD for each invalid byte."""
+    """The body of a call's request as JSON; invalid bytes and lone surrogates in texts become U+FFFD."""
     body = wire.body(call)
     try:
         return orjson.dumps(body)
@@ -69,7 +81,7 @@ def encoded(wire: Wire, call: Call) -> bytes:
 
 
 def _valid(value: object) -> object:
-    """The same JSON value with every text made valid Unicode: lone surrogates make some servers fail."""
+    """The JSON value with every text made valid Unicode: some servers fail at lone surrogates."""
     if isinstance(value, str):
         return sendable(value)
     if isinstance(value, Mapping):

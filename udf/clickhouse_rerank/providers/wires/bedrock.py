@@ -5,15 +5,15 @@ Source: botocore's model of the service bedrock-agent-runtime, operation Rerank.
 
 from collections.abc import Mapping
 
-from ...types import Billed, Call, Scores
-from . import scored_items
+from ...types import BilledUnits, Call, Scores
+from . import result_list
 
-OWNS = frozenset(("queries", "sources", "rerankingConfiguration"))
+RESERVED_MEMBERS = frozenset(("queries", "sources", "rerankingConfiguration"))
 _MODEL_FIELDS = "additionalModelRequestFields"
 
 
 def body(call: Call) -> object:
-    """The operation's input; of the call's further fields, those for the model go where the operation has them."""
+    """The operation's input and the call's further fields; `additionalModelRequestFields` goes to the model."""
     fields = dict(call.fields)
     configuration: dict[str, object] = {"modelArn": call.model}
     if _MODEL_FIELDS in fields:
@@ -34,9 +34,9 @@ def body(call: Call) -> object:
 
 def scores(payload: object, call: Call) -> Scores:
     """At least `numberOfResults` scored items, in any order."""
-    return scored_items.read(payload, len(call.documents), call.top_n)
+    return result_list.read_scores(payload, len(call.documents), call.top_n)
 
 
-def billed(payload: object, headers: Mapping[str, str]) -> Billed:
-    """It says nothing."""
-    return Billed()
+def billed_units(payload: object, headers: Mapping[str, str]) -> BilledUnits:
+    """Nothing: its responses state no usage."""
+    return BilledUnits()

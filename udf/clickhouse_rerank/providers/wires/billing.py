@@ -1,10 +1,10 @@
-"""Reads what an answer says that it counts for; tolerant of everything, because scores do not depend on it."""
+"""Reads the usage that an answer states. Tolerates everything, because scores do not depend on it."""
 
-_MOST = 1e15
+_MAX_UNITS = 1e15
 
 
-def first(payload: object, *paths: tuple[str, ...]) -> float:
-    """The first number above 0 at one of the paths, from member to member; 0 when there is none."""
+def first_positive(payload: object, *paths: tuple[str, ...]) -> float:
+    """The first number above 0 at one of the paths, each a sequence of members; 0 where there is none."""
     for path in paths:
         value = payload
         for member in path:
@@ -12,6 +12,6 @@ def first(payload: object, *paths: tuple[str, ...]) -> float:
                 break
             value = value.get(member)
         else:
-            if isinstance(value, int | float) and type(value) is not bool and 0 < value < _MOST:
+            if isinstance(value, int | float) and type(value) is not bool and 0 < value < _MAX_UNITS:
                 return value
     return 0

@@ -5,14 +5,14 @@ Source: Cohere's OpenAPI document, `/v1/rerank` and `/v2/rerank`; Jina's, `/v1/r
 
 from collections.abc import Mapping
 
-from ...types import Billed, Call, Scores
-from . import billing, scored_items
+from ...types import BilledUnits, Call, Scores
+from . import billing, result_list
 
-OWNS = frozenset(("model", "query", "documents", "top_n"))
+RESERVED_MEMBERS = frozenset(("model", "query", "documents", "top_n"))
 
 
 def body(call: Call) -> object:
-    """`{model, query, documents, top_n}` and the call's further fields; a model of "" is left to the server."""
+    """`{model, query, documents, top_n}` and the call's further fields; without a model, the server chooses."""
     model = {"model": call.model} if call.model else {}
     best = {"top_n": call.top_n} if call.sends_top_n else {}
     return {**model, "query": call.query, "documents": call.documents, **best, **call.fields}
@@ -20,12 +20,12 @@ def body(call: Call) -> object:
 
 def scores(payload: object, call: Call) -> Scores:
     """At least `top_n` scored items, in any order; a server that ignores top_n sends them all."""
-    return scored_items.read(payload, len(call.documents), call.top_n)
+    return result_list.read_scores(payload, len(call.documents), call.top_n)
 
 
-def billed(payload: object, headers: Mapping[str, str]) -> Billed:
-    """Tokens and search units from `meta`, `usage` or the places where single servers have them."""
-    tokens = billing.first(
+def billed_units(payload: object, headers: Mapping[str, str]) -> BilledUnits:
+    """Tokens and search units, from `meta`, `usage` or the members where some servers state them."""
+    tokens = billing.first_positive(
         payload,
         ("usage", "total_tokens"),
         ("meta", "billed_units", "total_tokens"),
@@ -34,4 +34,6 @@ def billed(payload: object, headers: Mapping[str, str]) -> Billed:
         ("tokens", "input_tokens"),
         ("total_tokens",),
     )
-    return Billed(tokens, billing.first(payload, ("meta", "billed_units", "search_units"), ("usage", "search_units")))
+    return BilledUnits(
+        tokens, billing.first_positive(payload, ("meta", "billed_units", "search_units"), ("usage", "search_units"))
+    )

@@ -6,14 +6,14 @@ Source: Alibaba Cloud Model Studio, text rerank API.
 from collections.abc import Mapping
 
 from ...errors import CallerError
-from ...types import Billed, Call, Scores
-from . import billing, scored_items
+from ...types import BilledUnits, Call, Scores
+from . import billing, result_list
 
-OWNS = frozenset(("model", "input"))
+RESERVED_MEMBERS = frozenset(("model", "input"))
 
 
 def body(call: Call) -> object:
-    """`{model, input, parameters}`; the call's further fields are merged beside them, their parameters into these."""
+    """`{model, input, parameters}`; further fields go beside them, the members of a further `parameters` into it."""
     fields = dict(call.fields)
     given = fields.pop("parameters", {})
     if not isinstance(given, Mapping) or "top_n" in given:
@@ -28,9 +28,9 @@ def body(call: Call) -> object:
 
 def scores(payload: object, call: Call) -> Scores:
     """At least `top_n` scored items, in any order."""
-    return scored_items.read(payload, len(call.documents), call.top_n)
+    return result_list.read_scores(payload, len(call.documents), call.top_n)
 
 
-def billed(payload: object, headers: Mapping[str, str]) -> Billed:
-    """Tokens."""
-    return Billed(billing.first(payload, ("usage", "total_tokens")))
+def billed_units(payload: object, headers: Mapping[str, str]) -> BilledUnits:
+    """The tokens that the response states."""
+    return BilledUnits(billing.first_positive(payload, ("usage", "total_tokens")))

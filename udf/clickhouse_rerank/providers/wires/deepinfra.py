@@ -5,11 +5,11 @@ Source: DeepInfra's reranker documentation; litellm llms/deepinfra/rerank.
 
 from collections.abc import Mapping
 
-from ...types import Billed, Call, Scores
+from ...types import BilledUnits, Call, Scores
 from . import billing
-from .scored_items import MalformedError, finite
+from .result_list import MalformedError, finite_score
 
-OWNS = frozenset(("queries", "documents"))
+RESERVED_MEMBERS = frozenset(("queries", "documents"))
 
 
 def body(call: Call) -> object:
@@ -24,9 +24,9 @@ def scores(payload: object, call: Call) -> Scores:
         raise MalformedError("has no list of scores")
     if len(values) != len(call.documents):
         raise MalformedError(f"has {len(values)} scores for {len(call.documents)} documents")
-    return [(at, finite(value)) for at, value in enumerate(values)]
+    return [(at, finite_score(value)) for at, value in enumerate(values)]
 
 
-def billed(payload: object, headers: Mapping[str, str]) -> Billed:
-    """Tokens."""
-    return Billed(billing.first(payload, ("input_tokens",), ("inference_status", "tokens_input")))
+def billed_units(payload: object, headers: Mapping[str, str]) -> BilledUnits:
+    """The tokens that the response states."""
+    return BilledUnits(billing.first_positive(payload, ("input_tokens",), ("inference_status", "tokens_input")))

@@ -5,10 +5,10 @@ Source: Elasticsearch's API documentation, `/_inference/rerank/{inference_id}`. 
 
 from collections.abc import Mapping
 
-from ...types import Billed, Call, Scores
-from . import scored_items
+from ...types import BilledUnits, Call, Scores
+from . import result_list
 
-OWNS = frozenset(("query", "input", "top_n"))
+RESERVED_MEMBERS = frozenset(("query", "input", "top_n"))
 
 
 def body(call: Call) -> object:
@@ -21,12 +21,12 @@ def scores(payload: object, call: Call) -> Scores:
     items = payload.get("rerank") if isinstance(payload, Mapping) else None
     if isinstance(items, list):
         payload = [
-            {**item, "index": scored_items.numeral(item.get("index"))} if isinstance(item, Mapping) else item
+            {**item, "index": result_list.integer_of_digits(item.get("index"))} if isinstance(item, Mapping) else item
             for item in items
         ]
-    return scored_items.read(payload, len(call.documents), call.top_n)
+    return result_list.read_scores(payload, len(call.documents), call.top_n)
 
 
-def billed(payload: object, headers: Mapping[str, str]) -> Billed:
-    """It says nothing."""
-    return Billed()
+def billed_units(payload: object, headers: Mapping[str, str]) -> BilledUnits:
+    """Nothing: its responses state no usage."""
+    return BilledUnits()

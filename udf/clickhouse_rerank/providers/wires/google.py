@@ -1,20 +1,20 @@
 """Google's ranking body: records with ids in, `records[].id/score` out.
 
-Source: googleapis google/cloud/discoveryengine/v1/rank_service.proto. Its JSON leaves a member out that is zero, so a
-record without a score has the score 0; ids are strings, here the positions.
+Source: googleapis google/cloud/discoveryengine/v1/rank_service.proto. Its JSON omits members that are zero: a record
+without a score has the score 0. Ids are strings; requests use the documents' positions.
 """
 
 from collections.abc import Mapping
 
-from ...types import Billed, Call, Scores
-from . import scored_items
-from .scored_items import MalformedError
+from ...types import BilledUnits, Call, Scores
+from . import result_list
+from .result_list import MalformedError
 
-OWNS = frozenset(("model", "query", "records", "topN"))
+RESERVED_MEMBERS = frozenset(("model", "query", "records", "topN"))
 
 
 def body(call: Call) -> object:
-    """`{model, query, records: [{id, content}], topN}`, without an echo of the records, and further fields."""
+    """`{model, query, records: [{id, content}], topN}` and the call's further fields; asks for no echo of records."""
     model = {"model": call.model} if call.model else {}
     return {
         **model,
@@ -31,15 +31,15 @@ def scores(payload: object, call: Call) -> Scores:
     records = payload.get("records") if isinstance(payload, Mapping) else None
     if not isinstance(records, list):
         raise MalformedError("has no list of records")
-    return scored_items.read([_item(record) for record in records], len(call.documents), call.top_n)
+    return result_list.read_scores([_item(record) for record in records], len(call.documents), call.top_n)
 
 
-def billed(payload: object, headers: Mapping[str, str]) -> Billed:
-    """It says nothing."""
-    return Billed()
+def billed_units(payload: object, headers: Mapping[str, str]) -> BilledUnits:
+    """Nothing: its responses state no usage."""
+    return BilledUnits()
 
 
 def _item(record: object) -> object:
     if not isinstance(record, Mapping):
         return record
-    return {"index": scored_items.numeral(record.get("id")), "score": record.get("score", 0.0)}
+    return {"index": result_list.integer_of_digits(record.get("id")), "score": record.get("score", 0.0)}

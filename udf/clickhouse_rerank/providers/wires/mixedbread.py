@@ -5,10 +5,10 @@ Source: Mixedbread's API reference, `/v1/reranking`; mixedbread-python types.
 
 from collections.abc import Mapping
 
-from ...types import Billed, Call, Scores
-from . import billing, scored_items
+from ...types import BilledUnits, Call, Scores
+from . import billing, result_list
 
-OWNS = frozenset(("model", "query", "input", "top_k"))
+RESERVED_MEMBERS = frozenset(("model", "query", "input", "top_k"))
 
 
 def body(call: Call) -> object:
@@ -19,9 +19,9 @@ def body(call: Call) -> object:
 
 def scores(payload: object, call: Call) -> Scores:
     """At least `top_k` scored items, in any order."""
-    return scored_items.read(payload, len(call.documents), call.top_n)
+    return result_list.read_scores(payload, len(call.documents), call.top_n)
 
 
-def billed(payload: object, headers: Mapping[str, str]) -> Billed:
-    """Tokens."""
-    return Billed(billing.first(payload, ("usage", "total_tokens")))
+def billed_units(payload: object, headers: Mapping[str, str]) -> BilledUnits:
+    """The tokens that the response states."""
+    return BilledUnits(billing.first_positive(payload, ("usage", "total_tokens")))

@@ -2,18 +2,18 @@
 
 Source: transformers pipelines/text_classification.py; the SageMaker Hugging Face container runs the same pipeline.
 An entry is `{label, score}` (the best label only), `[{label, score}, ...]` (all labels), or for one input the bare
-object. `top_k` is asked for because the best label alone does not tell a relevant document of a one-label model from an
-irrelevant one of a two-label model; `truncation` because one pair over the model's length fails the request.
+object. Requests set `top_k` because the best label alone does not tell a relevant document of a one-label model from an
+irrelevant one of a two-label model. They set `truncation` because one pair over the model's length fails the request.
 """
 
 import re
 from collections.abc import Mapping
 
 from ...errors import CallerError
-from ...types import Billed, Call, Scores
-from .scored_items import MalformedError, finite
+from ...types import BilledUnits, Call, Scores
+from .result_list import MalformedError, finite_score
 
-OWNS = frozenset(("inputs",))
+RESERVED_MEMBERS = frozenset(("inputs",))
 
 _RELEVANT = re.compile(r"(label_)?1|relevant|yes|true|entail(ment)?", re.IGNORECASE)
 _ALL_LABELS = 100
@@ -21,7 +21,7 @@ Entry = Mapping[str, object]
 
 
 def body(call: Call) -> object:
-    """`{inputs: [{text, text_pair}], parameters}`; model_args are merged beside `inputs`, theirs win."""
+    """`{inputs: [{text, text_pair}], parameters}`; further fields go beside `inputs` and override the defaults."""
     fields = dict(call.fields)
     given = fields.pop("parameters", {})
     if not isinstance(given, Mapping):
@@ -33,20 +33,20 @@ def body(call: Call) -> object:
 
 
 def scores(payload: object, call: Call) -> Scores:
-    """One score per input: that of the label `score_label`, or of the label that by its name means "relevant"."""
+    """One score per input: that of the label `score_label`, or of the one label whose name means "relevant"."""
     entries = _per_input(payload, len(call.documents))
     labels = {str(scored.get("label", "")) for entry in entries for scored in entry}
     label = call.score_label or _relevant_label(labels)
     return [(index, _score(entry, label, labels)) for index, entry in enumerate(entries)]
 
 
-def billed(payload: object, headers: Mapping[str, str]) -> Billed:
-    """It says nothing."""
-    return Billed()
+def billed_units(payload: object, headers: Mapping[str, str]) -> BilledUnits:
+    """Nothing: its responses state no usage."""
+    return BilledUnits()
 
 
 def _per_input(payload: object, inputs: int) -> list[list[Entry]]:
-    """One list of labelled scores per input, whichever of the shapes came."""
+    """One list of labelled scores per input, from any of the shapes."""
     if isinstance(payload, Mapping):
         payload = [payload]
     if not isinstance(payload, list):
@@ -64,7 +64,7 @@ def _per_input(payload: object, inputs: int) -> list[list[Entry]]:
 
 
 def _relevant_label(labels: set[str]) -> str:
-    """The label whose score is the relevance; "" when entries carry one and the same label, or none."""
+    """The label whose score is the relevance; "" where all entries have the same label, or none."""
     if len(labels) == 1:
         return ""
     relevant = [label for label in labels if _RELEVANT.fullmatch(label)]
@@ -76,12 +76,12 @@ def _relevant_label(labels: set[str]) -> str:
 
 def _score(entry: list[Entry], label: str, labels: set[str]) -> float:
     if not label:
-        return finite(entry[0].get("score"))
+        return finite_score(entry[0].get("score"))
     for scored in entry:
         if scored.get("label") == label:
-            return finite(scored.get("score"))
+            return finite_score(scored.get("score"))
     if len(entry) == 1 and len(labels | {label}) == 2:
-        # Only the best label came, and it is not the relevant one: of two labels, softmax leaves it the rest.
-        return 1.0 - finite(entry[0].get("score"))
+        # Only the best label came, and it is the other one of two: softmax gives the relevant label the rest.
+        return 1.0 - finite_score(entry[0].get("score"))
     known = ", ".join(sorted(labels)[:10])
     raise CallerError("BAD_OTHERS", f"No score has the label {label[:60]!r}. Set others.score_label: {known[:200]}.")

@@ -1,14 +1,14 @@
-"""text-embeddings-inference: `{query, texts}` in, a bare list `[{index, score}]` of every text out.
+"""text-embeddings-inference: `{query, texts}` in, a bare list `[{index, score}]` of all texts out.
 
 Source: text-embeddings-inference docs/openapi.json, `/rerank`; its SageMaker image serves the same at `/invocations`.
 """
 
 from collections.abc import Mapping
 
-from ...types import Billed, Call, Scores
-from . import scored_items
+from ...types import BilledUnits, Call, Scores
+from . import result_list
 
-OWNS = frozenset(("query", "texts"))
+RESERVED_MEMBERS = frozenset(("query", "texts"))
 
 
 def body(call: Call) -> object:
@@ -18,10 +18,10 @@ def body(call: Call) -> object:
 
 def scores(payload: object, call: Call) -> Scores:
     """One item for every text."""
-    return scored_items.read(payload, len(call.documents), len(call.documents))
+    return result_list.read_scores(payload, len(call.documents), len(call.documents))
 
 
-def billed(payload: object, headers: Mapping[str, str]) -> Billed:
-    """Tokens, which it tells in a header; none behind a proxy that drops it."""
+def billed_units(payload: object, headers: Mapping[str, str]) -> BilledUnits:
+    """The tokens that a header of the response states; none behind a proxy that drops the header."""
     tokens = headers.get("x-compute-tokens", "")
-    return Billed(int(tokens) if tokens.isdecimal() and len(tokens) < 16 else 0)
+    return BilledUnits(int(tokens) if tokens.isdecimal() and len(tokens) < 16 else 0)

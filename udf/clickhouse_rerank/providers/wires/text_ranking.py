@@ -5,10 +5,10 @@ Source: huggingface-inference-toolkit, sentence_transformers_utils.py.
 
 from collections.abc import Mapping
 
-from ...types import Billed, Call, Scores
-from . import scored_items
+from ...types import BilledUnits, Call, Scores
+from . import result_list
 
-OWNS = frozenset(("inputs",))
+RESERVED_MEMBERS = frozenset(("inputs",))
 
 
 def body(call: Call) -> object:
@@ -18,9 +18,9 @@ def body(call: Call) -> object:
 
 def scores(payload: object, call: Call) -> Scores:
     """One item for every text, in any order."""
-    return scored_items.read(payload, len(call.documents), len(call.documents))
+    return result_list.read_scores(payload, len(call.documents), len(call.documents))
 
 
-def billed(payload: object, headers: Mapping[str, str]) -> Billed:
-    """It says nothing."""
-    return Billed()
+def billed_units(payload: object, headers: Mapping[str, str]) -> BilledUnits:
+    """Nothing: its responses state no usage."""
+    return BilledUnits()

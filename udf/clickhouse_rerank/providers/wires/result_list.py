@@ -1,7 +1,8 @@
 """Reads the list of scored items that most rerank APIs answer with; tolerant of shape, strict about meaning.
 
 Tolerated: any order, extra members, an echoed document of any type (never used), null for an empty list.
-Refused: a missing, foreign, repeated or non-integer index, a score that is no finite number, too few items.
+Refused: an index that is missing, out of range, repeated or no integer; a score that is no finite number; too few
+items.
 """
 
 import math
@@ -15,11 +16,11 @@ _FLOAT32_MAX = 3.4028234663852886e38
 
 
 class MalformedError(ValueError):
-    """An answer that cannot be trusted; the text completes "Its answer ..."."""
+    """An answer that cannot be trusted. The text completes the sentence "The answer of PROVIDER ..."."""
 
 
-def finite(value: object) -> float:
-    """A score as a finite Float32 value; MalformedError for anything else, booleans and numeric strings included."""
+def finite_score(value: object) -> float:
+    """A score as a number that a Float32 can hold; errors: MalformedError, also for booleans and numeric strings."""
     if type(value) not in (int, float):
         raise MalformedError("has a score that is no number")
     score = float(value)  # type: ignore[arg-type]
@@ -28,10 +29,10 @@ def finite(value: object) -> float:
     return score + 0.0  # -0.0 becomes 0.0
 
 
-def read(payload: object, documents: int, expected: int) -> Scores:
-    """The items of `payload` -> scores.
+def read_scores(payload: object, documents: int, expected: int) -> Scores:
+    """The items of a parsed answer -> scores; errors: MalformedError.
 
-    `documents`: how many were sent; `expected`: how many items must at least come back.
+    `documents`: number of documents in the request. `expected`: least number of items that must come back.
     """
     items = _items(payload)
     scores: dict[int, float] = {}
@@ -43,7 +44,7 @@ def read(payload: object, documents: int, expected: int) -> Scores:
             raise MalformedError(f"has the index {index} twice")
         for key in _SCORES:
             if key in item:
-                scores[index] = finite(item[key])
+                scores[index] = finite_score(item[key])
                 break
         else:
             raise MalformedError("has an item without a score")
@@ -52,8 +53,8 @@ def read(payload: object, documents: int, expected: int) -> Scores:
     return list(scores.items())
 
 
-def numeral(value: object) -> object:
-    """A string of digits as its number; anything else as it is. For APIs whose ids are strings."""
+def integer_of_digits(value: object) -> object:
+    """A string of digits as an integer, anything else as it is. For APIs whose ids are strings."""
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10 else value
 
 
