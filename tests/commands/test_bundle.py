@@ -348,7 +348,7 @@ def test_what_cannot_be_written_leaves_no_keys_behind(tmp_path: Path) -> None:
         bundle.write(tmp_path, b"keys", private=True)
     with pytest.raises(OSError):
         bundle.write(tmp_path / "gone" / "a.zip", b"keys", private=True)
-    assert not list(tmp_path.parent.glob(".*.new")) and not list(tmp_path.iterdir())
+    assert not list(tmp_path.parent.glob(".*")) and not list(tmp_path.iterdir())
 
 
 if __name__ == "__main__":
