@@ -176,6 +176,7 @@ def used_otherwise(folder: Path) -> None:
 
 def linked(folder: Path) -> None:
     target = folder.with_name("elsewhere")
+    (folder / "lock").unlink()  # or one is made through the link
     folder.rename(target)
     folder.symlink_to(target)
 
