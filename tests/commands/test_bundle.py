@@ -344,11 +344,13 @@ def test_a_machine_without_a_folder_for_temporary_files(monkeypatch: pytest.Monk
 
 def test_what_cannot_be_written_leaves_no_keys_behind(tmp_path: Path) -> None:
     """A folder in the place of the file is named, and nothing else is there afterwards."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
     with pytest.raises(RerankError, match="is a folder"):
-        bundle.write(tmp_path, b"keys", private=True)
+        bundle.write(folder, b"keys", private=True)
     with pytest.raises(OSError):
         bundle.write(tmp_path / "gone" / "a.zip", b"keys", private=True)
-    assert not list(tmp_path.parent.glob(".*")) and not list(tmp_path.iterdir())
+    assert list(tmp_path.rglob("*")) == [folder]
 
 
 if __name__ == "__main__":
