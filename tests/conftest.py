@@ -19,7 +19,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 
 from certificates import Certificates
 from clickhouse_rerank.commands import functions
-from clickhouse_rerank.commands.embedded_engine import _sentence
+from clickhouse_rerank.commands.embedded_engine import one_line_error
 from clickhouse_rerank.commands.install import artifacts
 from clickhouse_rerank.engine.formats import FORMATS
 from provider import Provider
@@ -66,7 +66,7 @@ class Session:
         """The one sentence a failing query gives the user."""
         with pytest.raises(DatabaseError) as raised:
             self.rows(query, **parameters)
-        return _sentence(str(raised.value))
+        return one_line_error(str(raised.value))
 
 
 class Sql(Session):

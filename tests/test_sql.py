@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -496,14 +497,14 @@ elif end == "call":
 
 
 @pytest.mark.parametrize("end", ["close", "exit", "kill", "call"])
-def test_no_worker_outlives_its_session(provider: Provider, end: str) -> None:
+def test_no_worker_outlives_its_session(provider: Provider, tmp_path: Path, end: str) -> None:
     """Closed, left without a word, killed or killed during a call: the engine's workers end with it."""
     provider.reset(lambda r: Reply(never=True) if r.json["query"] == "slow" else cohere(r))
     session = subprocess.Popen(
         [sys.executable, "-c", SESSION, provider.url, end],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=worker_environment(),
+        env=worker_environment(TMPDIR=str(tmp_path)),
         text=True,
     )
     assert session.stdin is not None and session.stdout is not None

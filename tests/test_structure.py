@@ -64,7 +64,7 @@ OWNERS = {
 """Third-party package -> modules that import it."""
 LAZY = {"botocore", "chdb", "clickhouse_connect", "bm25s", "numpy", "shtab"}
 MAX_LINES = 250
-STILL_LONGER = {"admission.gate", "commands.cli", "config.settings", "request.endpoint"}
+STILL_LONGER = {"admission.gate", "config.settings", "request.endpoint"}
 MAX_ENTRIES = 16
 
 
@@ -148,12 +148,12 @@ def test_libraries_have_the_owners_that_the_table_says() -> None:
 
 
 ENVIRONMENT_READERS = {"worker", "commands.cli"}
-STREAM_OWNERS = {"worker", "engine.streams", "commands.cli", "commands.demo"}
+STREAM_OWNERS = {"worker", "engine.streams", "commands.cli"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_the_environment_is_read_at_the_edge(file: Path) -> None:
-    """os.environ and the standard streams exist for the worker, the command line and the demonstration only."""
+    """Only the worker and the command line use os.environ and the standard streams."""
     nodes = list(ast.walk(ast.parse(file.read_text("utf-8"))))
     used = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     used |= {node.id for node in nodes if isinstance(node, ast.Name)}

@@ -20,7 +20,7 @@ from asking import DOCUMENTS, RIGHT, asked, row, settings
 from clickhouse_rerank.cache import scores
 from clickhouse_rerank.cache.scores import Cache
 from clickhouse_rerank.commands import check
-from clickhouse_rerank.commands.install.manifest import Places
+from clickhouse_rerank.commands.install.paths import InstallPaths
 from clickhouse_rerank.config.settings import Settings, parse
 from clickhouse_rerank.config.tables import CacheSettings, LogSettings
 from clickhouse_rerank.errors import CallerError
@@ -413,7 +413,8 @@ def test_check_asks_whatever_is_known(provider: Provider, tmp_path: Path) -> Non
     (tmp_path / "config.toml").chmod(0o600)
     for _ in range(2):
         assert "cred:c for Cohere scored a document" in [
-            found.text for found in check.findings(variables, Places(tmp_path, tmp_path, tmp_path / "config.toml"))
+            found.text
+            for found in check.findings(variables, InstallPaths(tmp_path, tmp_path, tmp_path / "config.toml"))
         ]
     assert len(provider.requests) == 2
 

@@ -106,7 +106,7 @@ def test_without_calls_nothing_is_sent(
     assert bad == [] and not provider.requests
     one = installed
     for path in (one.launcher, one.registration, one.rules, one.config, one.key, one.other):
-        assert f"{path} is as it should be" in good
+        assert f"{path} has the right owner and mode" in good
     assert f"{one.config} has 2 credentials" in good
     version = "{}.{}".format(*sys.version_info[:2])
     assert f"{one.launcher} runs clickhouse-rerank {__version__} on Python {version}" in good
@@ -157,7 +157,7 @@ def test_a_registration_that_its_worker_cannot_do_with_is_named(
     installed.registration.write_text(text.replace(old, new, 1))
     assert installed.check("--no-calls") == 1
     _, (found,) = lines(capsys)
-    assert f"has another {named} than its worker needs" in found
+    assert f"has a {named} that the worker does not support" in found
     installed.registration.write_text(text)
     assert installed.check("--no-calls") == 0
 
@@ -212,7 +212,7 @@ def test_what_the_servers_user_cannot_reach(
     assert on_a_server.check("--no-calls") == 1
     bad = lines(capsys)[1]
     command = fix.format(place, place, gid=SERVER_UID).replace("{}", str(place))
-    assert any("out of reach of uid 54321, the server's user. Run: " + command in line for line in bad), bad
+    assert any("is not accessible to uid 54321, the server's user. Run: " + command in line for line in bad), bad
 
 
 @AS_ROOT
@@ -224,7 +224,9 @@ def test_a_python_that_the_servers_user_cannot_reach(
     home.mkdir(mode=0o700)
     (home / "python3").symlink_to(sys.executable)
     monkeypatch.setattr(sys, "executable", str(home / "python3"))
-    told = f"{home}/python3 is out of reach of uid {SERVER_UID}, the server's user, because of {home}. Install from an "
+    told = (
+        f"{home}/python3 is not accessible to uid {SERVER_UID}, the server's user, because of the mode of {home}. Make "
+    )
     assert on_a_server.run("install") == 0
     assert told in capsys.readouterr().out
     assert on_a_server.check("--no-calls") == 1
@@ -234,7 +236,9 @@ def test_a_python_that_the_servers_user_cannot_reach(
 
 UNPRIVILEGED = """
 import os, sys
-from clickhouse_rerank.commands import check, cli
+from clickhouse_rerank.commands import cli
+from clickhouse_rerank.commands.check import command
+from clickhouse_rerank.commands.install import command
 os.setgid(int(sys.argv[1]))
 os.setuid(int(sys.argv[1]))
 sys.exit(cli.main(sys.argv[2:]))
@@ -259,7 +263,7 @@ def test_who_may_not_look(on_a_server: Installation, command: str) -> None:
 @AS_ROOT
 def test_the_variables_of_root_are_handed_to_nobody() -> None:
     """What runs as the server's account may be of that account's making."""
-    who = accounts.Account("uid 54321", SERVER_UID, SERVER_UID, ())
+    who = accounts.SystemAccount("uid 54321", SERVER_UID, SERVER_UID, ())
     variables = {"PATH": "/usr/bin:/bin", "CLICKHOUSE_PASSWORD": "the-password", "COHERE_API_KEY": "-"}
     code, out, _ = launcher._run(["/usr/bin/env"], b"", variables, who, ["COHERE_API_KEY"])
     assert code == 0 and set(out.decode().split()) == {"PATH=/usr/bin:/bin", "COHERE_API_KEY=-"}
@@ -286,11 +290,11 @@ def test_a_server_is_who_owns_its_folders(tmp_path: Path, monkeypatch: pytest.Mo
     folder = tmp_path / "a"
     folder.mkdir()
     os.chown(folder, SERVER_UID, 4)
-    assert accounts.server([tmp_path, folder / "b" / "c"]) == (f"uid {SERVER_UID}", SERVER_UID, 4, ())
-    monkeypatch.setattr(accounts, "_SERVER", "no-such-account")
-    assert accounts.server([tmp_path]) is None
-    monkeypatch.setattr(accounts, "_SERVER", "daemon")
-    found = accounts.server([tmp_path])
+    assert accounts.server_account([tmp_path, folder / "b" / "c"]) == (f"uid {SERVER_UID}", SERVER_UID, 4, ())
+    monkeypatch.setattr(accounts, "_PACKAGED_ACCOUNT", "no-such-account")
+    assert accounts.server_account([tmp_path]) is None
+    monkeypatch.setattr(accounts, "_PACKAGED_ACCOUNT", "daemon")
+    found = accounts.server_account([tmp_path])
     assert found is not None and found.name == "daemon"
 
 
@@ -306,11 +310,11 @@ def test_a_missing_file_is_named(installed: Installation, which: str, capsys: py
 
 
 PYTHONS = [
-    ("", "is no launcher of clickhouse-rerank. Move it away."),
-    ("#!/nonexistent/python3 -I\n", "names /nonexistent/python3, which is gone. Run clickhouse-rerank install"),
-    ("#!{old} -I\n", "is Python 3.9, and 3.11 is needed."),
-    ("#!{bare} -I\n", "has no clickhouse_rerank that "),
-    ("#!{other} -I\n", "runs clickhouse-rerank 9.9.9 of "),
+    ("", "is not a launcher of clickhouse-rerank. Move it away."),
+    ("#!/nonexistent/python3 -I\n", "names /nonexistent/python3, which does not exist. Run clickhouse-rerank install"),
+    ("#!{old} -I\n", "is Python 3.9, but 3.11 is the oldest that works."),
+    ("#!{bare} -I\n", "has no package clickhouse_rerank that "),
+    ("#!{other} -I\n", "runs clickhouse-rerank 9.9.9 with "),
     ("#!{broken} -I\n", "does not run as "),
 ]
 
@@ -353,7 +357,7 @@ def test_a_registration_that_does_not_fit_its_command(
     assert "does not answer as " in " ".join(lines(capsys)[1])
     installed.registration.write_text(text.replace("<name>Rerank<", "<name>Other<"))
     assert installed.check("--no-calls") == 1
-    assert "registers no Rerank with the command rerank." in " ".join(lines(capsys)[1])
+    assert "does not register Rerank with the command rerank." in " ".join(lines(capsys)[1])
     installed.registration.write_text(text[:-5])
     assert installed.check("--no-calls") == 1
     assert "cannot be read as XML." in " ".join(lines(capsys)[1])
@@ -371,10 +375,10 @@ def test_timeouts_that_do_not_fit_the_registration(installed: Installation, caps
 def test_files_of_an_older_version(
     installed: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The version that wrote them is named; a file that was changed since is no mistake."""
+    """The version that wrote them is named; a file that was changed after is no mistake."""
     installed.registration.write_text(installed.registration.read_text() + "<!-- mine -->\n")
     assert installed.check("--no-calls") == 0
-    assert any(line.startswith(f"{installed.registration} was changed since") for line in lines(capsys)[0])
+    assert any(line.startswith(f"{installed.registration} was changed after") for line in lines(capsys)[0])
     with monkeypatch.context() as older:
         older.setattr(steps, "__version__", "0.0.1")
         installed.registration.unlink()
@@ -382,7 +386,7 @@ def test_files_of_an_older_version(
     capsys.readouterr()
     assert installed.check("--no-calls") == 1
     assert lines(capsys)[1] == [
-        f"{installed.registration} is of clickhouse-rerank 0.0.1, and this is {__version__}. "
+        f"{installed.registration} is from clickhouse-rerank 0.0.1, but this is {__version__}. "
         "Run: clickhouse-rerank install"
     ]
 
@@ -405,7 +409,7 @@ def test_no_configuration_is_none(
     assert any(line.startswith(f"{installed.config} cannot be read") for line in lines(capsys)[1])
     monkeypatch.setattr("clickhouse_rerank.config.settings.DEFAULT_CONFIG", str(installed.config))
     assert installed.check() == 0
-    assert "no configuration, none needed" in lines(capsys)[0]
+    assert "there is no configuration; none is needed" in lines(capsys)[0]
 
 
 @pytest.fixture
@@ -475,15 +479,15 @@ FAILS = Failure(
 )
 LOAD_ERROR = "SELECT 'Failed' AS a, 'Code: 36. DB::Exception: Unexpected\\n\\x1bformat CSVV. (BAD_ARGUMENTS)' AS b"
 SERVERS: list[tuple[list[tuple[str, str | Failure]], str]] = [
-    ([("name = 'Rerank'", NOTHING)], "the server knows no Rerank. Run clickhouse-rerank install on its machine"),
+    ([("name = 'Rerank'", NOTHING)], "the server has no Rerank. Run clickhouse-rerank install on its machine"),
     ([("origin FROM", NOTHING), ("load_status", LOAD_ERROR)],
      "the server cannot load Rerank: Unexpected format CSVV. (BAD_ARGUMENTS)"),
-    ([("origin FROM", NOTHING), ("load_status", NO_TABLE)], "before 26.2 it does not say why. Run: SYSTEM RELOAD"),
-    ([("origin FROM", "SELECT 'System'")], "the server has another Rerank, of its own (System)."),
-    ([("origin FROM", DENIED)], "the user may not look: operator: Not enough privileges."),
+    ([("origin FROM", NOTHING), ("load_status", NO_TABLE)], "before 26.2 it does not report why. Run: SYSTEM RELOAD"),
+    ([("origin FROM", "SELECT 'System'")], "the server has another function named Rerank (System)."),
+    ([("origin FROM", DENIED)], "the user has no access: operator: Not enough privileges."),
     ([("'BM25'", FAILS)], "the server's Rerank fails: Rerank: CONFIG: f has the unknown key x. Known: y. Run check"),
-    ([("'BM25'", "SELECT 'green pear'")], "the server's Rerank answers something else."),
-    ([("SQLUserDefined", "SELECT 'BM25Rerank' AS name")], "the server has 1 wrappers, without AzureRerank, "),
+    ([("'BM25'", "SELECT 'green pear'")], "the server's Rerank gives a wrong answer."),
+    ([("SQLUserDefined", "SELECT 'BM25Rerank' AS name")], "the server has 1 wrappers, but not AzureRerank, "),
 ]  # fmt: skip
 
 
@@ -511,7 +515,7 @@ def test_a_wrong_password(look: Url, server: Server, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("CLICKHOUSE_PASSWORD", "bad-key")
     _, bad = look(f"http://operator@{server.address}")
     assert bad == [
-        f"http://{server.address} does not take the user 'operator' with this password. Set CLICKHOUSE_PASSWORD."
+        f"http://{server.address} does not accept the user 'operator' with this password. Set CLICKHOUSE_PASSWORD."
     ]
     monkeypatch.setenv("CLICKHOUSE_USER", "bad-key")
     assert look(f"http://x:bad-key@{server.address}")[1] == [bad[0].replace("operator", "x")]
@@ -524,7 +528,7 @@ def test_nobody_there(look: Url) -> None:
         closed = f"127.0.0.1:{free.getsockname()[1]}"
     _, bad = look(f"http://operator@{closed}")
     assert bad == [
-        f"http://{closed} does not answer as a ClickHouse server does. "
+        f"http://{closed} does not answer like a ClickHouse server. "
         "Check host, port (8123 or 8443, not 9000) and http_port."
     ]
 

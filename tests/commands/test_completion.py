@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from clickhouse_rerank.commands import cli, completion
+from clickhouse_rerank.commands import cli
+from clickhouse_rerank.commands.arguments import SHELLS
 
 
 def printed(shell: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -49,7 +50,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
     assert (set(done.stdout.split()), done.stderr) == (offered, "")
 
 
-@pytest.mark.parametrize("shell", completion.SHELLS)
+@pytest.mark.parametrize("shell", SHELLS)
 def test_a_script_names_every_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     """And the shell can read it, where it is installed."""
     text = printed(shell, capsys)
@@ -65,4 +66,4 @@ def test_a_shell_that_has_no_script(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(["completion", "sh"])
     said = capsys.readouterr().err
-    assert ended.value.code == 2 and all(shell in said for shell in completion.SHELLS)
+    assert ended.value.code == 2 and all(shell in said for shell in SHELLS)

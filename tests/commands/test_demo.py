@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from clickhouse_rerank.commands.demo import _fit
+from clickhouse_rerank.commands.demo import fit_to_width
 from conftest import Sql, worker_environment
 from provider import Provider, Reply
 
@@ -87,7 +87,7 @@ def test_the_halves_are_aligned_in_terminal_columns(printed: str) -> None:
 )
 def test_a_text_is_cut_and_padded_by_columns(text: str, columns: int, fitted: str) -> None:
     """Wide characters take two columns, combining ones none."""
-    assert _fit(text, columns) == fitted
+    assert fit_to_width(text, columns) == fitted
 
 
 @pytest.fixture

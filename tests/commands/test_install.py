@@ -18,8 +18,10 @@ import pytest
 
 import engine_bytes
 from clickhouse_rerank.commands import cli
+from clickhouse_rerank.commands.arguments import build_parser
 from clickhouse_rerank.commands.install import accounts, artifacts, steps
-from clickhouse_rerank.commands.install.manifest import Places, digest
+from clickhouse_rerank.commands.install.manifest import digest
+from clickhouse_rerank.commands.install.paths import InstallPaths
 from clickhouse_rerank.config.settings import Settings, parse, reference
 from clickhouse_rerank.types import Row
 from conftest import ROOT, Worker, worker_environment
@@ -50,11 +52,11 @@ class Root:
         (self.etc / "config.xml").write_text(SERVER_CONFIG.format(root=folder))
         (self.etc / "config.xml").chmod(0o400)
         self.launcher, self.registration = self.scripts / "rerank", self.etc / "rerank_function.xml"
-        self.rules, self.record = self.etc / "config.d" / "rerank_masking.xml", self.etc / "rerank_installed.json"
+        self.rules, self.manifest = self.etc / "config.d" / "rerank_masking.xml", self.etc / "rerank_installed.json"
 
     @property
     def files(self) -> tuple[Path, ...]:
-        return self.launcher, self.config, self.rules, self.registration, self.record
+        return self.launcher, self.config, self.rules, self.registration, self.manifest
 
     def run(self, command: str, *arguments: str) -> int:
         places = ("--user-scripts", str(self.scripts), "--config-dir", str(self.etc), "--config", str(self.config))
@@ -135,7 +137,7 @@ def test_what_is_put_and_how(root: Root, capsys: pytest.CaptureFixture[str]) -> 
         assert root.run("install") == 0
     finally:
         os.umask(old)
-    assert modes(root.launcher, root.rules, root.registration, root.record) == [0o755, 0o644, 0o644, 0o644]
+    assert modes(root.launcher, root.rules, root.registration, root.manifest) == [0o755, 0o644, 0o644, 0o644]
     assert modes(root.config.parent) == [0o755]
     assert {path.stat().st_uid for path in root.files} == {os.geteuid()}
     assert words(root.registration) == ("JSONEachRow", "rerank", "16")
@@ -159,7 +161,7 @@ def test_the_server_reads_the_configuration_and_other_users_do_not(root: Root) -
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_a_server_that_nobody_knows_can_read_the_configuration(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
     """Folders of root's and no account of the usual name: readable by all, until keys are in it."""
-    monkeypatch.setattr(accounts, "_SERVER", "no-such-account")
+    monkeypatch.setattr(accounts, "_PACKAGED_ACCOUNT", "no-such-account")
     assert root.run("install") == 0
     assert modes(root.config) == [0o644]
     root.config.write_text('[credentials.p]\nprovider = "Cohere"\napi_key = "the-key"\n')
@@ -192,7 +194,7 @@ def test_an_upgrade_replaces_what_the_older_version_wrote(root: Root, monkeypatc
     assert root.run("install") == 0
     assert root.launcher.read_text() == artifacts.launcher() and "rule_rerank_1" in root.rules.read_text()
     assert root.config.read_text() == old != artifacts.configuration()
-    assert json.loads(root.record.read_text())["version"] == steps.__version__
+    assert json.loads(root.manifest.read_text())["version"] == steps.__version__
     assert root.run("uninstall") == 0
     assert root.state() == before
 
@@ -205,7 +207,7 @@ def test_a_crash_between_two_files_is_no_riddle_for_the_next_run(root: Root, mon
 
     def cut(file: artifacts.File) -> None:
         written.append(file.path)
-        if written == [root.record, root.registration, root.record]:
+        if written == [root.manifest, root.registration, root.manifest]:
             raise OSError("power cut")
         write(file)
 
@@ -231,13 +233,13 @@ def test_what_an_operator_changed_stays(root: Root, capsys: pytest.CaptureFixtur
     assert root.run("install", "--format", "RowBinary") == 3
     assert root.registration.read_text() == edited
     out = capsys.readouterr().out
-    assert f"kept {root.registration}: it is not as an install wrote it." in out
+    assert f"kept {root.registration}: it is not as install wrote it." in out
     assert "the-key" not in out and "240000" not in out
     assert root.run("uninstall") == 3
     out = capsys.readouterr().out
     assert f"kept {root.registration}" in out and f"kept {root.config}" in out
     assert root.registration.read_text() == edited and "the-key" in root.config.read_text()
-    assert not any(path.exists() for path in (root.launcher, root.rules, root.record))
+    assert not any(path.exists() for path in (root.launcher, root.rules, root.manifest))
     assert root.run("uninstall") == 0
     assert "nothing is installed" in capsys.readouterr().out
 
@@ -316,13 +318,13 @@ def test_a_folder_with_somebodys_file_in_it_stays(root: Root) -> None:
 def test_a_damaged_record_is_one_line(root: Root, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is guessed: the record is named, nothing is changed."""
     assert root.run("install") == 0
-    root.record.write_text(text)
+    root.manifest.write_text(text)
     before = root.state()
     capsys.readouterr()
     for command in ("install", "uninstall"):
         assert root.run(command) == 1
         out, err = capsys.readouterr()
-        assert out == "" and f"{root.record} is damaged." in err and err.count("\n") == 1
+        assert out == "" and f"{root.manifest} is damaged." in err and err.count("\n") == 1
     assert root.state() == before
 
 
@@ -332,10 +334,10 @@ def test_a_forged_record_leads_nowhere(root: Root) -> None:
     other, folder = root.path / "other", root.path / "empty"
     other.write_text("x")
     folder.mkdir()
-    forged = json.loads(root.record.read_text())
+    forged = json.loads(root.manifest.read_text())
     forged["digests"][str(other)] = [digest(b"x")]
     forged["folders"] += [str(folder)]
-    root.record.write_text(json.dumps(forged))
+    root.manifest.write_text(json.dumps(forged))
     assert root.run("uninstall") == 0
     assert other.exists() and folder.exists()
 
@@ -385,10 +387,10 @@ def test_who_may_not_write_is_told_before_anything_is_written(
 
 SERVERS_OWN = [
     ({"config.xml": "<clickhouse/>"}, "has no user_defined_executable_functions_config"),
-    ({"config.xml": SERVER_CONFIG.replace("*_function.xml", "/other/*.xml")}, "functions_config /other/*.xml, so that"),
+    ({"config.xml": SERVER_CONFIG.replace("*_function.xml", "/other/*.xml")}, "functions_config /other/*.xml, so the"),
     ({"config.xml": SERVER_CONFIG.replace("*_function.xml", "*_function.*ml")}, ""),
     ({"config.xml": SERVER_CONFIG, "config.d/z.xml": "<a><user_scripts_path>/s</user_scripts_path></a>"},
-     "Install with --user-scripts /s"),
+     "Run install with --user-scripts /s"),
     ({"config.xml": "<clickhouse/>", "config.d/f.xml": SERVER_CONFIG}, ""),
     ({"config.xml": "<clickhouse/>", "config.d/f.yaml": "user_defined_executable_functions_config: x"}, ""),
     ({"config.xml": "<clickhouse>"}, ""),
@@ -408,7 +410,7 @@ def test_what_the_servers_own_configuration_says(
     assert root.run("check", "--no-calls") == bool(told)
     checked = capsys.readouterr().out
     for out in (installed, checked):
-        assert told in out and ("so that the server" in out) == bool(told)
+        assert told in out and ("so the server" in out) == bool(told)
 
 
 QUERY = """
@@ -453,9 +455,9 @@ def answer_of(folder: Path) -> bytes:
     one = Worker(folder / "rerank", ["--format", "TabSeparated"], worker_environment())
     try:
         one.send(engine_bytes.chunk([Row("a", ["b", "a"], 1, "BM25", "", "", "")], "TabSeparated"))
-        code, out, err = one.finish()
-        assert (code, err) == (0, b"")
-        return out
+        (line,) = one.lines(1)
+        assert one.finish() == (0, b"", b"")
+        return line
     finally:
         one.process.kill()
         one.process.communicate()
@@ -518,7 +520,7 @@ def test_another_folder_leaves_nothing_in_the_old_one(root: Root, capsys: pytest
 def test_a_record_that_is_lost_is_found_again(root: Root) -> None:
     """Files that are as an install would write them are an install's, but for the configuration."""
     assert root.run("install") == 0
-    root.record.unlink()
+    root.manifest.unlink()
     assert root.run("install") == 0
     assert root.run("uninstall") == 0
     assert not root.launcher.exists() and root.config.exists()
@@ -564,10 +566,10 @@ def test_the_installed_configuration_shows_the_defaults() -> None:
     assert dataclasses.replace(parse(document, {}, where="f").limits, counters="") == Settings().limits
 
 
-def test_places_are_those_of_the_packages() -> None:
+def test_default_paths_are_those_of_the_packages() -> None:
     """Without options: where a server's packages look, and where the worker looks."""
-    places = cli._places(cli._parser().parse_args(["install"]))
-    assert places == Places(
+    paths = InstallPaths.of(build_parser().parse_args(["install"]), os.environ)
+    assert paths == InstallPaths(
         Path("/var/lib/clickhouse/user_scripts"),
         Path("/etc/clickhouse-server"),
         Path(os.environ.get("CLICKHOUSE_RERANK_CONFIG", "/etc/clickhouse-rerank/config.toml")),

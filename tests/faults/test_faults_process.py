@@ -353,11 +353,14 @@ with Engine() as engine:
 
 
 class Server:
-    """An engine in a process of its own, which gives a silent worker two seconds."""
+    """An engine in a process of its own, which gives a silent worker two seconds; `folder` is for temporary files."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", ENGINE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=worker_environment()
+            [sys.executable, "-c", ENGINE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=worker_environment(TMPDIR=str(folder)),
         )
 
     def ask(self, query: str) -> None:
@@ -372,9 +375,9 @@ class Server:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server(tmp_path: Path) -> Iterator[Server]:
     """An engine that may be killed."""
-    one = Server()
+    one = Server(tmp_path)
     yield one
     one.process.kill()
     one.process.communicate()

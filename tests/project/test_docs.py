@@ -24,7 +24,7 @@ import pytest
 
 import page_engine
 from certificates import Certificates
-from clickhouse_rerank.commands import cli
+from clickhouse_rerank.commands.arguments import build_parser
 from clickhouse_rerank.config.settings import Settings, parse, reference
 from clickhouse_rerank.errors import CODES
 from clickhouse_rerank.providers import PROVIDERS
@@ -188,7 +188,7 @@ def test_the_commands_of_a_page_parse(page: Path) -> None:
             name = words[0].rpartition("/")[2]
             if name == "clickhouse-rerank" and words[1:2] != ["worker"]:
                 try:
-                    cli._parser().parse_args(words[1:])
+                    build_parser().parse_args(words[1:])
                 except SystemExit as ended:
                     assert not ended.code, where
             elif name == "make":

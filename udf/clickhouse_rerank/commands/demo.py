@@ -1,17 +1,20 @@
-"""The demonstration: a RAG query on the embedded engine, its candidates before and after Rerank.
+"""`clickhouse-rerank demo`: a RAG query on the embedded engine, with its candidates before and after Rerank.
 
-The corpus, demo_corpus.tsv, has for two questions a few documents that answer them, and many that only look like it.
-Its embeddings are hashed pieces of words, computed in SQL: they find what resembles the question, not what answers it.
+For each of two questions, the corpus in demo_corpus.tsv has a few documents that answer it and many that only look as
+if they did. Its embeddings are hashed letter n-grams, computed in SQL: vector search finds texts that resemble the
+question, and not all of them answer it.
 """
 
+import argparse
 import json
 import shutil
-import sys
 from importlib.resources import as_file, files
 from itertools import zip_longest
 from typing import Any, NamedTuple
 from unicodedata import combining, east_asian_width
 
+from . import interruption
+from .console import Console
 from .embedded_engine import Engine, QueryError
 
 QUESTIONS = {"en": "What keeps bread fresh and its crust crisp?", "ja": "夜中に猫が鳴くのはなぜ？"}
@@ -71,89 +74,105 @@ ORDER BY score DESC, was;
 """
 
 
-_Row = tuple[bool, tuple[str, ...], str]
-"""Whether a document answers the question, its numbers, its text."""
+class _Row(NamedTuple):
+    """One document in a table."""
+
+    is_answer: bool
+    numbers: tuple[str, ...]
+    document: str
 
 
-class _Half(NamedTuple):
-    """One half of a table."""
+class _Table(NamedTuple):
+    """One side of the comparison."""
 
     title: str
-    heads: tuple[str, ...]
+    headers: tuple[str, ...]
+    """Of the columns with numbers."""
     rows: list[_Row]
 
-    def lines(self, columns: int) -> list[str]:
-        lines = [_fit(self.title, columns), self._line("  ", self.heads, "document", columns)]
-        return lines + [self._line("* " if hit else "  ", cells, text, columns) for hit, cells, text in self.rows]
+    def lines(self, width: int) -> list[str]:
+        """The table as lines of this width in terminal columns."""
+        lines = [fit_to_width(self.title, width), self._line("  ", self.headers, "document", width)]
+        return lines + [self._line("* " if row.is_answer else "  ", *row[1:], width) for row in self.rows]
 
-    def _line(self, mark: str, cells: tuple[str, ...], text: str, columns: int) -> str:
-        numbers = "  ".join(cell.rjust(len(head)) for cell, head in zip(cells, self.heads, strict=True))
-        return _fit(f"{mark}{numbers}  {text}", columns)
+    def _line(self, mark: str, cells: tuple[str, ...], document: str, width: int) -> str:
+        numbers = "  ".join(cell.rjust(len(header)) for cell, header in zip(cells, self.headers, strict=True))
+        return fit_to_width(f"{mark}{numbers}  {document}", width)
 
-    def hits(self) -> int:
-        return sum(hit for hit, _, _ in self.rows[:_KEPT])
+    def answers(self) -> int:
+        """The number of answers among the documents that are kept after reranking."""
+        return sum(row.is_answer for row in self.rows[:_KEPT])
 
 
-def run(provider: str, base_url: str, model: str) -> int:
-    """Print the demonstration; the exit code."""
-    columns = min(max(shutil.get_terminal_size((_COLUMNS, 24)).columns, _MIN_COLUMNS), _MAX_COLUMNS)
-    others = json.dumps({"model": model}, ensure_ascii=False) if model else ""
-    call = f"{_literal(provider)}, {_literal(base_url)}, '', {_literal(others)}"
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Print both tables for each question, and the SQL that made them."""
+    width = min(max(shutil.get_terminal_size((_COLUMNS, 24)).columns, _MIN_COLUMNS), _MAX_COLUMNS)
+    provider = arguments.provider
+    others = json.dumps({"model": arguments.model}, ensure_ascii=False) if arguments.model else ""
+    call = f"{_literal(provider)}, {_literal(arguments.base_url)}, '', {_literal(others)}"
     try:
-        with as_file(files(__package__) / "demo_corpus.tsv") as corpus, Engine() as engine:
+        with (
+            interruption.ends_the_process(),
+            as_file(files(__package__) / "demo_corpus.tsv") as corpus,
+            Engine() as engine,
+        ):
             script = [_SETUP.format(corpus=_literal(str(corpus)))]
-            engine.query(script[0])
+            _query(engine, script[0])
             for name, question in QUESTIONS.items():
-                words = {"question": question, "literal": _literal(question), "candidates": _CANDIDATES}
-                before, after = _BEFORE.format(**words), _AFTER.format(**words, kept=_KEPT, call=call)
-                halves = _before(engine, before, name), _after(engine, after, name, provider)
-                print("\n".join(_side_by_side(question, halves, columns)))
+                fields = {"question": question, "literal": _literal(question), "candidates": _CANDIDATES}
+                before, after = _BEFORE.format(**fields), _AFTER.format(**fields, kept=_KEPT, call=call)
+                tables = _table_before(engine, before, name), _table_after(engine, after, name, provider)
+                console.stdout.writelines(f"{line}\n" for line in _side_by_side(question, tables, width))
                 script += [before, after]
     except QueryError as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
+        console.stderr.write(" ".join(str(error).split()) + "\n")
         return 1
-    print("The SQL that ran; to run it again: clickhouse-rerank sql -\n")
-    print("\n".join(script), end="")
+    console.stdout.write("The SQL that ran; to run it again: clickhouse-rerank sql -\n\n")
+    console.stdout.write("\n".join(script))
     return 0
 
 
-def _before(engine: Engine, sql: str, name: str) -> _Half:
-    rows: list[_Row] = [
-        (answers == name, (str(rank), f"{distance:.3f}"), text)
+def _table_before(engine: Engine, sql: str, name: str) -> _Table:
+    rows = [
+        _Row(answers == name, (str(rank), f"{distance:.3f}"), text)
         for rank, (answers, text, distance) in enumerate(_rows(engine, sql), 1)
     ]
-    return _Half(f"Before: {len(rows)} by vector search", (" #", "distance"), rows)
+    return _Table(f"Before: {len(rows)} by vector search", (" #", "distance"), rows)
 
 
-def _after(engine: Engine, sql: str, name: str, provider: str) -> _Half:
-    rows: list[_Row] = [
-        (answer == name, (str(rank), str(was), "nan" if score is None else f"{score:.3f}"), text)
+def _table_after(engine: Engine, sql: str, name: str, provider: str) -> _Table:
+    rows = [
+        _Row(answer == name, (str(rank), str(was), "nan" if score is None else f"{score:.3f}"), text)
         for rank, (answer, was, score, text) in enumerate(_rows(engine, sql), 1)
     ]
-    return _Half(f"After: {len(rows)} by Rerank, {provider}", ("#", "was", "  score"), rows)
+    return _Table(f"After: {len(rows)} by Rerank, {provider}", ("#", "was", "  score"), rows)
 
 
 def _rows(engine: Engine, sql: str) -> list[list[Any]]:
-    return [json.loads(line) for line in engine.query(sql, "JSONCompactEachRow").splitlines()]
+    return [json.loads(line) for line in _query(engine, sql, "JSONCompactEachRow").splitlines()]
 
 
-def _side_by_side(question: str, halves: tuple[_Half, _Half], columns: int) -> list[str]:
+def _query(engine: Engine, sql: str, format_name: str = "TabSeparated") -> bytes:
+    return interruption.in_thread(lambda: engine.query(sql, format_name)).result()
+
+
+def _side_by_side(question: str, tables: tuple[_Table, _Table], columns: int) -> list[str]:
     width = (columns - 3) // 2
-    left, right = halves
-    pairs = zip_longest(left.lines(width), right.lines(width), fillvalue=" " * width)
-    table = [f"{one} | {other}".rstrip() for one, other in pairs]
-    found = f"* answers the question. Among the first {_KEPT}: {left.hits()} before, {right.hits()} after."
-    return [f"Question: {question}", "", table[0], "-" * width + "-+-" + "-" * width, *table[1:], "", found, ""]
+    before, after = tables
+    pairs = zip_longest(before.lines(width), after.lines(width), fillvalue=" " * width)
+    lines = [f"{left} | {right}".rstrip() for left, right in pairs]
+    found = f"* answers the question. Among the first {_KEPT}: {before.answers()} before, {after.answers()} after."
+    return [f"Question: {question}", "", lines[0], "-" * width + "-+-" + "-" * width, *lines[1:], "", found, ""]
 
 
-def _fit(text: str, columns: int) -> str:
-    """The text cut or padded to so many terminal columns; East Asian characters take two."""
+def fit_to_width(text: str, width: int) -> str:
+    """The text cut or padded to a width in terminal columns; East Asian characters take two, combining ones none."""
     widths = [0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text]
-    if sum(widths) > columns:
-        while sum(widths) > columns - 2:
+    if sum(widths) > width:
+        while sum(widths) > width - 2:
             widths.pop()
         text = text[: len(widths)] + ".."
-    return text + " " * (columns - sum(widths) - 2 * (len(text) != len(widths)))
+    return text + " " * (width - sum(widths) - 2 * (len(text) != len(widths)))
 
 
 def _literal(text: str) -> str:

@@ -1,8 +1,6 @@
 """ClickHouse inside this process (chDB), with Rerank and the wrappers registered; no server, no installation."""
 
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -10,19 +8,22 @@ from types import TracebackType
 from ..errors import missing_library
 from . import functions
 from .install import artifacts
+from .interruption import Interrupted
+from .temporary_folder import TemporaryFolder
 
-_OURS = re.compile(r"Executable generates stderr: (Rerank: .*?) \(UNSUPPORTED_METHOD\)", re.DOTALL)
+_RERANK_ERROR = re.compile(r"Executable generates stderr: (Rerank: .*?) \(UNSUPPORTED_METHOD\)", re.DOTALL)
 _TRACE = re.compile(r",? ?Stack trace \(when copying.*?(?= \(version |$)", re.DOTALL)
 
 
 class QueryError(Exception):
-    """What the engine says of a query, without its stack trace; for an error of Rerank, that sentence alone."""
+    """The engine's error for a query, without its stack trace; for an error of Rerank, that sentence alone."""
 
 
 class Engine:
     """An embedded ClickHouse; one per process. Its workers may reach loopback, for the caller owns the machine.
 
-    `progress` is the folder where they write down how far they are.
+    path: the folder of the tables, "" for a temporary one. format_name: the row format between engine and workers.
+    `progress` is the folder in which the workers write their counts. Errors: QueryError.
     """
 
     def __init__(self, path: str = "", format_name: str = "JSONEachRow") -> None:
@@ -32,30 +33,33 @@ class Engine:
             raise QueryError(missing_library("The embedded engine", "chdb", "embedded")) from None
         if set(path) & set("?&"):
             raise QueryError("The path of the tables must not contain ? or &.")
-        self._folder = tempfile.TemporaryDirectory(prefix="clickhouse-rerank-")
-        if set(self._folder.name) & set("?&%"):
-            self._folder.cleanup()
-            raise QueryError("The temporary folder must not contain ?, & or %. Set TMPDIR to another.")
-        udf = Path(self._folder.name) / "udf"
-        self.progress = Path(self._folder.name) / "progress"
-        self.progress.mkdir()
-        # The engine splits a command at spaces and has no quotes.
-        told = () if re.search(r"[\s<&]", str(self.progress)) else ("--progress", str(self.progress))
-        for file in artifacts.plan(udf, udf, format_name, ("--embedded", *told)):
-            artifacts.write(file)
-        place = Path(path).absolute() if path else Path(self._folder.name) / "data"
+        self._folder = TemporaryFolder()
         try:
-            self._session = Session(f"{place}?udf_path={udf}")
-        except RuntimeError as error:
-            self._folder.cleanup()
-            raise QueryError(f"The tables in {place} cannot be opened. {_sentence(str(error))}") from None
-        for _, statement in functions.statements(replace=True):
-            self.query(statement)
+            if set(str(self._folder.path)) & set("?&%"):
+                raise QueryError("The temporary folder must not contain ?, & or %. Set TMPDIR to another.")
+            self.progress = self._folder.progress
+            self.progress.mkdir()
+            # The engine splits a command at spaces and has no quotes.
+            can_name = not re.search(r"[\s<&]", str(self.progress))
+            options = ("--embedded", "--progress", str(self.progress)) if can_name else ("--embedded",)
+            udf = self._folder.udf
+            for file in artifacts.plan(udf, udf, format_name, options):
+                artifacts.write(file)
+            tables = Path(path).absolute() if path else self._folder.data
+            try:
+                self._session = Session(f"{tables}?udf_path={udf}")
+            except RuntimeError as error:
+                raise QueryError(f"The tables in {tables} cannot be opened. {one_line_error(str(error))}") from None
+            for _, statement in functions.statements(replace=True):
+                self.query(statement)
+        except BaseException:
+            self._folder.remove()
+            raise
 
     def query(
         self, sql: str, format_name: str = "TabSeparated", parameters: Mapping[str, object] | None = None
     ) -> bytes:
-        """The formatted result of a statement, or of several; errors: QueryError."""
+        """The formatted result of a statement, or of several. Errors: QueryError."""
         try:
             sql.encode()
         except UnicodeEncodeError:
@@ -63,18 +67,20 @@ class Engine:
         try:
             return bytes(self._session.query(sql, format_name, params=dict(parameters or {})).bytes())
         except UnicodeDecodeError as error:  # the engine's message quotes invalid bytes
-            raise QueryError(_sentence(error.object.decode("utf-8", "replace"))) from None
+            raise QueryError(one_line_error(error.object.decode("utf-8", "replace"))) from None
         except RuntimeError as error:
-            raise QueryError(_sentence(str(error))) from None
+            raise QueryError(one_line_error(str(error))) from None
 
     def abandon(self) -> None:
-        """Remove what was temporary, although a query runs; the process must end next, and its workers with it."""
-        shutil.rmtree(self._folder.name, ignore_errors=True)
+        """Remove the temporary folder while a query may run. The process must end next; its workers end with it."""
+        self._folder.remove()
 
     def close(self) -> None:
-        """End the session and its workers; remove what was temporary."""
-        self._session.close()
-        self._folder.cleanup()
+        """End the session and its workers; remove the temporary folder."""
+        try:
+            self._session.close()
+        finally:
+            self._folder.remove()
 
     def __enter__(self) -> "Engine":
         return self
@@ -82,9 +88,13 @@ class Engine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if isinstance(error, Interrupted):
+            self.abandon()  # closing would wait for the query
+        else:
+            self.close()
 
 
-def _sentence(text: str) -> str:
-    ours = _OURS.search(text)
-    return ours[1].strip() if ours else " ".join(_TRACE.sub("", text).split())
+def one_line_error(text: str) -> str:
+    """An error of the engine on one line, without its stack trace; for an error of Rerank, that sentence alone."""
+    found = _RERANK_ERROR.search(text)
+    return found[1].strip() if found else " ".join(_TRACE.sub("", text).split())

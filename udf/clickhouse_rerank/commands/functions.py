@@ -1,12 +1,24 @@
-"""The SQL wrappers, `<Provider>Rerank(query, documents, top_k)`: one per provider, from its record."""
+"""`clickhouse-rerank functions`: the SQL wrappers `<Provider>Rerank(query, documents, top_k)`, one per provider."""
 
+import argparse
 from collections.abc import Iterator
 
 from ..providers import PROVIDERS
+from .console import Console
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Print the statements that create the wrappers."""
+    created = statements(on_cluster=arguments.on_cluster, replace=arguments.replace)
+    console.stdout.writelines(f"{statement}\n" for _, statement in created)
+    return 0
 
 
 def statements(*, on_cluster: str = "", replace: bool = False) -> Iterator[tuple[str, str]]:
-    """(name, CREATE FUNCTION statement) of each wrapper; each uses the provider's default credential on the server."""
+    """The name and the CREATE FUNCTION statement of each wrapper.
+
+    A wrapper uses the provider's default credential on the server.
+    """
     create = "CREATE OR REPLACE FUNCTION" if replace else "CREATE FUNCTION IF NOT EXISTS"
     cluster = " ON CLUSTER '{}'".format(on_cluster.replace("\\", "\\\\").replace("'", "\\'")) if on_cluster else ""
     for provider in PROVIDERS.values():

@@ -1,33 +1,41 @@
-"""query_masking_rules for ClickHouse: keys that stand in SQL are hidden in its logs, process list and errors.
+"""`clickhouse-rerank masking`: query_masking_rules, with which ClickHouse hides keys in logs, process list and errors.
 
-Generated from the providers' records. What no rule on a query's text can reach is said in docs/security.md.
+The rules are generated from the providers' records. docs/security.md lists what such rules cannot hide.
 """
 
+import argparse
 from collections.abc import Iterator
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from ..providers import PROVIDERS
+from .console import Console
 
 FILE = "rerank_masking.xml"
 _STRING = r"'(?:[^'\\]|\\.|'')*'"
 _TYPE = r"(?:_[A-Z][A-Za-z0-9()]*)?"
-"""What the engine appends to a constant in its errors, as in 'x'_String."""
+"""The suffix that the engine gives a constant in its errors, as in 'x'_String."""
 _CAST, _CAST_END = r"(?:_CAST\(\s*)?", rf"(?:{_TYPE}\s*,\s*'[A-Za-z0-9()]*'{_TYPE}\s*\))?"
 _ARGUMENT = rf"{_CAST}{_STRING}{_TYPE}{_CAST_END}"
 _NEXT = r"\s*,\s*"
 
 
 class Rule(NamedTuple):
-    """A rule: what RE2 finds, and what takes its place."""
+    """A rule: a regular expression of RE2 and the replacement of each match."""
 
     name: str
     regexp: str
     replace: str
 
 
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Print the rules as a file for config.d."""
+    console.stdout.write(xml())
+    return 0
+
+
 def rules() -> Iterator[Rule]:
-    """The rules, in the order in which they apply."""
+    """The rules, in the order in which the server applies them."""
     names = "|".join("[ ._-]*".join(record.name.lower()) for record in PROVIDERS.values() if record.key != "none")
     provider = rf"{_CAST}'[ ._-]*(?:{names})[ ._-]*'{_TYPE}{_CAST_END}"
     yield Rule(
@@ -49,7 +57,7 @@ def rules() -> Iterator[Rule]:
 
 
 def xml() -> str:
-    """The rules as a file of config.d; their elements have names of their own, so that they join others' rules."""
+    """The rules as a file for config.d. Its elements have unique names, because the server merges files by names."""
     elements = "".join(
         f"    <rule_rerank_{number}>\n"
         f"      <name>{escape(rule.name)}</name>\n"

@@ -1,9 +1,8 @@
-"""The line that a command shows on the terminal while a query runs on the embedded engine."""
+"""The progress line that a command shows on the terminal while a query runs on the embedded engine."""
 
+import contextlib
 import os
-import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import TextIO, TypeVar
@@ -18,37 +17,29 @@ _COLUMNS = 80
 _Result = TypeVar("_Result")
 
 
-def started(work: Callable[[], _Result]) -> "Future[_Result]":
-    """`work`, in a thread that the end of the process does not wait for: a query in the engine hears no Ctrl-C."""
-    future: Future[_Result] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return future
-
-
 def show(work: "Future[_Result]", folder: Path, terminal: TextIO) -> None:
-    """Wait for the work; when it takes long, show in one line how far it is. Nothing of the line is left."""
+    """Show the progress in one line until the work is done, and wipe the line; show nothing if the work is quick.
+
+    folder: where the workers write their counts. Returns early if the terminal can no longer be written to.
+    """
     began = time.monotonic()
     if wait((work,), _FIRST_AFTER_S).done:
         return
-    try:
-        while not work.done():
-            terminal.write(_WIPE + line(total(folder), time.monotonic() - began)[: _columns(terminal) - 1])
-            terminal.flush()
-            wait((work,), _EVERY_S)
-    finally:
-        terminal.write(_WIPE)
-        terminal.flush()
+    with contextlib.suppress(OSError):
+        try:
+            while not work.done():
+                terminal.write(_WIPE + line(total(folder), time.monotonic() - began)[: _columns(terminal) - 1])
+                terminal.flush()
+                wait((work,), _EVERY_S)
+        finally:
+            # A closed terminal must not replace the exception of the signal that it sends.
+            with contextlib.suppress(OSError):
+                terminal.write(_WIPE)
+                terminal.flush()
 
 
 def line(counts: Counts, elapsed_s: float) -> str:
-    """What is shown, the most important first."""
+    """The line's text, the most important first, because a narrow terminal cuts off its end."""
     parts = (
         f"{counts.rows:,} of {counts.of:,} rows",
         f"{counts.requests:,} request{'s' * (counts.requests != 1)}",

@@ -1,10 +1,18 @@
-"""The providers as a table for people: the command line prints it, the README holds it."""
+"""`clickhouse-rerank providers`: the providers as a table, which docs/ shows too."""
 
+import argparse
 from collections.abc import Iterator, Sequence
 
 from ..providers import PROVIDERS, Provider
+from .console import Console
 
 COLUMNS = ("provider", "default base_url", "default model", "key", "limits of a request", "scoring", "scores")
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Print the table."""
+    console.stdout.write(markdown() if arguments.format == "markdown" else text())
+    return 0
 
 
 def rows() -> Iterator[tuple[str, ...]]:
@@ -23,7 +31,7 @@ def text() -> str:
 
 
 def markdown() -> str:
-    """The table in Markdown; what users type, and what they get, in code marks."""
+    """The table in Markdown, with names, URLs and models as code."""
     lines = [_line(COLUMNS), _line(["---"] * len(COLUMNS))]
     for name, url, model, *rest in rows():
         coded = [f"`{cell}`" if cell[:1].isalnum() and " " not in cell else cell for cell in (url, model)]

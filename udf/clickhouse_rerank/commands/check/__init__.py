@@ -1,6 +1,6 @@
-"""What is wrong with an installation: its files, its Python, its configuration, its credentials, and a running server.
+"""Checks of an installation: its files, its Python, its configuration, its credentials, and a running server.
 
-One finding is one line; a finding that is no success says what to do. No line holds a key or a password.
+A finding is one line; a finding that reports a mistake says how to fix it. No line contains a key or a password.
 """
 
 import os
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from ...config.settings import CONFIG_VARIABLE, config_path, load
 from ...errors import RerankError
 from ..install import accounts
-from ..install.manifest import Places
+from ..install.paths import InstallPaths
 from . import credentials, files, launcher
 from . import server as running
 from .finding import Finding
@@ -19,34 +19,34 @@ __all__ = ["Address", "Finding", "address", "findings"]
 
 
 def findings(
-    environment: Mapping[str, str], places: Places, *, call: bool = True, server: Address | None = None
+    environment: Mapping[str, str], paths: InstallPaths, *, call: bool = True, server: Address | None = None
 ) -> Iterator[Finding]:
-    """Everything found, in the order in which to mend it.
+    """All findings, in the order in which to fix them.
 
-    `call` asks each provider to score one document; `server` is one to look at, beside the files of this machine.
+    `call` asks the provider of each credential to score one document; `server` is a running server to check too.
     """
-    told: set[str] = set()
-    for finding in _all(environment, places, call, server):
-        if finding.text not in told:  # the launcher stumbles over the same mistake in the configuration
-            told.add(finding.text)
+    seen: set[str] = set()
+    for finding in _all(environment, paths, call, server):
+        if finding.text not in seen:  # the launcher reports a mistake in the configuration too
+            seen.add(finding.text)
             yield finding
 
 
-def _all(environment: Mapping[str, str], places: Places, call: bool, server: Address | None) -> Iterator[Finding]:
-    if places.config != config_path({})[0]:
-        environment = {**environment, CONFIG_VARIABLE: str(places.config)}
-    who = accounts.reader((places.user_scripts, places.config_dir))
-    if server is None or os.access(places.launcher, os.F_OK):
-        yield from files.findings(places, who)
-        yield from launcher.findings(environment, places, who)
-    yield from files.configured(places.config, who)
+def _all(environment: Mapping[str, str], paths: InstallPaths, call: bool, server: Address | None) -> Iterator[Finding]:
+    if paths.config != config_path({})[0]:
+        environment = {**environment, CONFIG_VARIABLE: str(paths.config)}
+    account = accounts.checked_account((paths.user_scripts, paths.config_dir))
+    if server is None or os.access(paths.launcher, os.F_OK):
+        yield from files.findings(paths, account)
+        yield from launcher.findings(environment, paths, account)
+    yield from files.configuration_findings(paths.config, account)
     try:
         settings = load(environment)
     except RerankError as error:
         yield Finding(False, error.message)
     else:
-        count = f"{places.config} has {len(settings.credentials)} credentials"
-        yield Finding(True, count if files.there(places.config) else "no configuration, none needed")
+        count = f"{paths.config} has {len(settings.credentials)} credentials"
+        yield Finding(True, count if files.may_exist(paths.config) else "there is no configuration; none is needed")
         if call:
             yield from credentials.findings(settings)
     if server is not None:

@@ -1,4 +1,4 @@
-"""Whether the provider of each credential takes its key: one real call, for one document."""
+"""Whether each credential's provider accepts its key: one real call, for one document."""
 
 import asyncio
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ from .finding import Finding
 
 
 def findings(settings: Settings) -> Iterator[Finding]:
-    """One for each credential."""
+    """One finding for each credential."""
     for name, credential in settings.credentials.items():
-        who = f"cred:{name} for {PROVIDERS[credential.provider].name}"
+        subject = f"cred:{name} for {PROVIDERS[credential.provider].name}"
         try:
             asyncio.run(_call(settings, credential.provider, name))
         except RerankError as error:
-            yield Finding(False, f"{who}: {error.code}: {error.message}")
+            yield Finding(False, f"{subject}: {error.code}: {error.message}")
         else:
-            yield Finding(True, f"{who} scored a document")
+            yield Finding(True, f"{subject} scored a document")
 
 
 async def _call(settings: Settings, provider: str, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Files and folders: that they are there, that the server reaches them, and that nobody else changes them."""
+"""Files and folders: whether they exist, whether the server can read them, and whether other users can change them."""
 
 import contextlib
 import os
@@ -11,65 +11,69 @@ from ... import __version__
 from ...config.credentials import check_mode
 from ...errors import RerankError
 from ..install import server_config
-from ..install.accounts import Account, obstacle
-from ..install.manifest import Places, read
+from ..install.accounts import SystemAccount, denied_path
+from ..install.manifest import read_manifest
+from ..install.paths import InstallPaths
 from .finding import Finding
 
 _INSTALL = "Run: clickhouse-rerank install"
 
 
-def findings(places: Places, who: Account) -> Iterator[Finding]:
-    """Of what `install` put, as the server's account meets it."""
+def findings(paths: InstallPaths, account: SystemAccount) -> Iterator[Finding]:
+    """Findings on the files that `install` writes, all but the configuration; `account` is the server's."""
     try:
-        for path in places.files():
-            if path != places.config:
-                yield from _installed(path, who, os.R_OK | os.X_OK if path == places.launcher else os.R_OK)
-        yield from _folders(places)
-        for text in server_config.mistakes(places.config_dir, places.registration, places.user_scripts):
+        for path in paths.files():
+            if path != paths.config:
+                yield from _installed(path, account, os.R_OK | os.X_OK if path == paths.launcher else os.R_OK)
+        yield from _folders(paths)
+        for text in server_config.mistakes(paths.config_dir, paths.registration, paths.user_scripts):
             yield Finding(False, text)
-        yield from _recorded(places)
+        yield from _manifest(paths)
     except OSError as error:
-        yield _unseen(error)
+        yield _inaccessible(error)
 
 
-def there(path: Path) -> bool:
-    """Whether a file exists; where that cannot be seen, reading it will tell more."""
+def may_exist(path: Path) -> bool:
+    """Whether a file exists; also true if this user cannot see it, since reading it then gives the better error."""
     try:
         return path.exists()
     except OSError:
         return True
 
 
-def configured(config: Path, who: Account) -> Iterator[Finding]:
-    """Of the configuration, and of the files with keys that it names; whether it holds keys is for `load` to see."""
+def configuration_findings(config: Path, account: SystemAccount) -> Iterator[Finding]:
+    """Findings on the configuration and on the key files that it names.
+
+    Whether every user can read a configuration with keys in it is checked when it is loaded.
+    """
     try:
         if config.exists():
-            yield _file(config, who, os.R_OK, holds_keys=False)
-        for file in said_of_credentials(config, "api_key_file"):
-            yield _file(Path(file), who, os.R_OK, holds_keys=True)
+            yield _file(config, account, os.R_OK, holds_keys=False)
+        for file in credential_values(config, "api_key_file"):
+            yield _file(Path(file), account, os.R_OK, holds_keys=True)
     except OSError as error:
-        yield _unseen(error)
+        yield _inaccessible(error)
 
 
-def _unseen(error: OSError) -> Finding:
+def _inaccessible(error: OSError) -> Finding:
     return Finding(
-        False, f"{error.filename} cannot be looked at ({error.strerror}). Run this as root, or as the server's user."
+        False, f"{error.filename} cannot be checked ({error.strerror}). Run this as root or as the server's user."
     )
 
 
-def _installed(path: Path, who: Account, wanted: int) -> Iterator[Finding]:
+def _installed(path: Path, account: SystemAccount, wanted: int) -> Iterator[Finding]:
     if path.exists():
-        yield _file(path, who, wanted, holds_keys=False)
+        yield _file(path, account, wanted, holds_keys=False)
     else:
         yield Finding(False, f"{path} is missing. {_INSTALL}")
 
 
-def _file(path: Path, who: Account, wanted: int, *, holds_keys: bool) -> Finding:
-    """Only root, the server, and who runs this, may own or change what the server runs, reads or sends keys by."""
+def _file(path: Path, account: SystemAccount, wanted: int, *, holds_keys: bool) -> Finding:
+    """Whether the server can read a file and no user but root, the server's and this one owns it or can change it."""
     try:
         status = path.stat()
         check_mode(status, path, "", holds_keys=holds_keys)
-        kept_from = obstacle(who, path, wanted)
+        denied = denied_path(account, path, wanted)
     except OSError as error:
         return Finding(
             False, f"{path} cannot be read ({error.strerror}). Correct its name, or run this as the server's user."
@@ -78,50 +82,54 @@ def _file(path: Path, who: Account, wanted: int, *, holds_keys: bool) -> Finding
         return Finding(False, error.message.strip())
     if status.st_mode & stat.S_IWGRP:
         return Finding(False, f"{path} can be changed by its group. Run: chmod g-w {path}")
-    if status.st_uid not in (0, os.geteuid(), who.uid):
+    if status.st_uid not in (0, os.geteuid(), account.uid):
         return Finding(False, f"{path} belongs to another user (uid {status.st_uid}). Run: chown root {path}")
-    if kept_from is not None:
-        return Finding(False, f"{path} is out of reach of {who.name}, the server's user. {_way_in(kept_from, who)}")
-    return Finding(True, f"{path} is as it should be")
+    if denied is not None:
+        return Finding(
+            False, f"{path} is not accessible to {account.name}, the server's user. {_grant(denied, account)}"
+        )
+    return Finding(True, f"{path} has the right owner and mode")
 
 
-def _way_in(kept_from: tuple[Path, str], who: Account) -> str:
-    place, lacks = kept_from
-    if place.is_dir():
-        return f"Run: chmod o+{lacks} {place}"
-    return f"Run: chgrp {who.gid} {place} && chmod g+{lacks} {place}"
+def _grant(denied: tuple[Path, str], account: SystemAccount) -> str:
+    path, permission = denied
+    if path.is_dir():
+        return f"Run: chmod o+{permission} {path}"
+    return f"Run: chgrp {account.gid} {path} && chmod g+{permission} {path}"
 
 
-def _folders(places: Places) -> Iterator[Finding]:
-    """Who can write to a folder can put another file in the place of one in it, unless it is sticky."""
-    for folder in filter(Path.exists, places.folders()):
+def _folders(paths: InstallPaths) -> Iterator[Finding]:
+    """A user who can write to a folder can replace the files in it, unless the folder is sticky."""
+    for folder in filter(Path.exists, paths.folders()):
         mode = folder.stat().st_mode
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             yield Finding(False, f"{folder} can be changed by every user of this machine. Run: chmod o-w {folder}")
 
 
-def _recorded(places: Places) -> Iterator[Finding]:
+def _manifest(paths: InstallPaths) -> Iterator[Finding]:
     try:
-        record = read(places)
+        manifest = read_manifest(paths)
     except RerankError as error:
         yield Finding(False, error.message)
         return
-    if record is None:
+    if manifest is None:
         return
-    if record.version != __version__:
+    if manifest.version != __version__:
         yield Finding(
             False,
-            f"{places.registration} is of clickhouse-rerank {record.version}, and this is {__version__}. {_INSTALL}",
+            f"{paths.registration} is from clickhouse-rerank {manifest.version}, but this is {__version__}. {_INSTALL}",
         )
-    for path in places.files():
-        if path == places.config or str(path) not in record.digests or not path.exists():
+    for path in paths.files():
+        if path == paths.config or str(path) not in manifest.digests or not path.exists():
             continue
-        if not record.owns(path, path.read_bytes()):
-            yield Finding(True, f"{path} was changed since it was installed; `install` and `uninstall` leave it alone")
+        if not manifest.owns(path, path.read_bytes()):
+            yield Finding(
+                True, f"{path} was changed after it was installed; `install` and `uninstall` do not change it"
+            )
 
 
-def said_of_credentials(config: Path, key: str) -> Iterator[str]:
-    """What a configuration that can be read says under a key of its credentials."""
+def credential_values(config: Path, key: str) -> Iterator[str]:
+    """The values of a key in all credentials of a configuration; none if it cannot be read."""
     document: Mapping[str, object] = {}
     with contextlib.suppress(OSError, ValueError):
         document = tomllib.loads(config.read_text("utf-8"))

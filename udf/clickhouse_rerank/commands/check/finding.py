@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Finding(NamedTuple):
-    """`good`, or what is wrong with its fix; `text` is one printable line."""
+    """`good` if nothing needs to be fixed; `text` is one printable line, with the fix if something does."""
 
     good: bool
     text: str

@@ -1,4 +1,4 @@
-"""Python: that what the launcher names is there, has this version of the package, and answers as the server asks it."""
+"""The launcher: whether its Python exists, has this version of the package, and answers a row."""
 
 import contextlib
 import os
@@ -14,9 +14,9 @@ from ...config.settings import CONFIG_VARIABLE
 from ...types import printable
 from ...worker import READ_TIMEOUT_MS
 from ..install import artifacts
-from ..install.accounts import Account, kept_from_running
-from ..install.manifest import Places
-from .files import said_of_credentials, there
+from ..install.accounts import SystemAccount, interpreter_problem
+from ..install.paths import InstallPaths
+from .files import credential_values, may_exist
 from .finding import Finding
 
 _MIN_PYTHON = (3, 11)
@@ -27,8 +27,8 @@ from clickhouse_rerank import __version__
 print(__version__)
 """
 _TIMEOUT_S = 30.0
-_HANDED_ON = frozenset(("PATH", "LANG", "LC_ALL", "TZ", CONFIG_VARIABLE))
-_AGAIN = "Run clickhouse-rerank install from an environment that has it."
+_INHERITED = frozenset(("PATH", "LANG", "LC_ALL", "TZ", CONFIG_VARIABLE))
+_REINSTALL = "Run clickhouse-rerank install from an environment with this version of it."
 _CHUNKS = {
     "JSONEachRow": b'{"query":"red apple","documents":["green pear","red apple"],"top_k":1,'
     b'"provider":"BM25","base_url":"","api_key":"","others":""}\n',
@@ -38,79 +38,85 @@ _CHUNKS = {
 """One row as the server sends it."""
 
 
-def findings(environment: Mapping[str, str], places: Places, who: Account) -> Iterator[Finding]:
-    """Of the launcher's environment; nothing of it is run as root where the server has another account."""
+def findings(environment: Mapping[str, str], paths: InstallPaths, account: SystemAccount) -> Iterator[Finding]:
+    """Findings on the launcher and its environment. If root runs this, the launcher runs as the server's account."""
     try:
-        python = artifacts.interpreter(places.launcher.read_text("utf-8", "replace"))
+        python = artifacts.interpreter(paths.launcher.read_text("utf-8", "replace"))
     except OSError:
-        return  # `files` has said so
-    wrong = list(_interpreter(places.launcher, python, who)) or list(_versions(places.launcher, python, who))
-    yield from wrong
-    if all(finding.good for finding in wrong):
-        yield _answer(environment, places, who)
+        return  # `files` reports it
+    found = list(_interpreter(paths.launcher, python, account)) or list(_versions(paths.launcher, python, account))
+    yield from found
+    if all(finding.good for finding in found):
+        yield _answer(environment, paths, account)
 
 
-def _interpreter(launcher: Path, python: str, who: Account) -> Iterator[Finding]:
-    """What keeps the server from it."""
+def _interpreter(launcher: Path, python: str, account: SystemAccount) -> Iterator[Finding]:
+    """Why the server cannot run the interpreter."""
     if not python:
-        yield Finding(False, f"{launcher} is no launcher of clickhouse-rerank. Move it away. {_AGAIN}")
-    elif not there(Path(python)):
-        yield Finding(False, f"{launcher} names {python}, which is gone. {_AGAIN}")
-    elif reason := kept_from_running(who, python):
-        yield Finding(False, reason)
+        yield Finding(False, f"{launcher} is not a launcher of clickhouse-rerank. Move it away. {_REINSTALL}")
+    elif not may_exist(Path(python)):
+        yield Finding(False, f"{launcher} names {python}, which does not exist. {_REINSTALL}")
+    elif problem := interpreter_problem(account, python):
+        yield Finding(False, problem)
 
 
-def _versions(launcher: Path, python: str, who: Account) -> Iterator[Finding]:
-    """Python's and the package's."""
-    code, out, _ = _run([python, "-I", "-c", _VERSIONS], b"", {}, who)
+def _versions(launcher: Path, python: str, account: SystemAccount) -> Iterator[Finding]:
+    """Findings on the versions of Python and of the package."""
+    code, out, _ = _run([python, "-I", "-c", _VERSIONS], b"", {}, account)
     version, _, package = out.decode("utf-8", "replace").strip().partition("\n")
     number = tuple(int(part) for part in version.split() if part.isdecimal())
     if len(number) != 2:
-        yield Finding(False, f"{python} does not run as {who.name} (exit code {code}). {_AGAIN}")
+        yield Finding(False, f"{python} does not run as {account.name} (exit code {code}). {_REINSTALL}")
     elif number < _MIN_PYTHON:
-        yield Finding(False, f"{python} is Python {number[0]}.{number[1]}, and 3.11 is needed. {_AGAIN}")
+        yield Finding(
+            False, f"{python} is Python {number[0]}.{number[1]}, but 3.11 is the oldest that works. {_REINSTALL}"
+        )
     elif not package:
-        yield Finding(False, f"{python} has no clickhouse_rerank that {who.name} can import. {_AGAIN}")
+        yield Finding(False, f"{python} has no package clickhouse_rerank that {account.name} can import. {_REINSTALL}")
     elif package != __version__:
         yield Finding(
-            False, f"{launcher} runs clickhouse-rerank {package} of {python}; this is {__version__}. {_AGAIN}"
+            False, f"{launcher} runs clickhouse-rerank {package} with {python}, but this is {__version__}. {_REINSTALL}"
         )
     else:
         yield Finding(True, f"{launcher} runs clickhouse-rerank {package} on Python {number[0]}.{number[1]}")
 
 
-def _answer(environment: Mapping[str, str], places: Places, who: Account) -> Finding:
+def _answer(environment: Mapping[str, str], paths: InstallPaths, account: SystemAccount) -> Finding:
     """One row through the launcher, called as the registration says."""
-    again = "Run: clickhouse-rerank install"
+    install = "Run: clickhouse-rerank install"
     try:
-        root = ElementTree.parse(places.registration).getroot()  # noqa: S314 - the server's own files
+        root = ElementTree.parse(paths.registration).getroot()  # noqa: S314 - the server's own files
     except (OSError, ElementTree.ParseError):
-        return Finding(False, f"{places.registration} cannot be read as XML. Move it away. {again}")
+        return Finding(False, f"{paths.registration} cannot be read as XML. Move it away. {install}")
     function = next((f for f in root.iterfind("function") if f.findtext("name") == "Rerank"), None)
     words = (function.findtext("command") or "").split() if function is not None else []
     chunk = _CHUNKS.get(function.findtext("format") or "") if function is not None else None
-    if chunk is None or not words or words[0] != places.launcher.name:
+    if chunk is None or not words or words[0] != paths.launcher.name:
         return Finding(
-            False, f"{places.registration} registers no Rerank with the command {places.launcher.name}. {again}"
+            False,
+            f"{paths.registration} does not register Rerank with the command {paths.launcher.name}. "
+            f"Move it away. {install}",
         )
-    unlike = "" if function is None else _unlike(function)
-    if unlike:
+    difference = "" if function is None else _difference(function)
+    if difference:
         return Finding(
-            False, f"{places.registration} has another {unlike} than its worker needs. Move it away. {again}"
+            False, f"{paths.registration} has a {difference} that the worker does not support. Move it away. {install}"
         )
-    # Whether variables with keys are there matters to the row, and not what is in them.
-    keys = {name: "-" for name in said_of_credentials(places.config, "api_key_env") if environment.get(name)}
-    code, out, errors = _run([str(places.launcher), *words[1:]], b"1\n" + chunk, {**environment, **keys}, who, keys)
-    said = printable(errors.decode("utf-8", "replace")).strip()
-    if code == 0 and b"red apple" in out and not said:
-        return Finding(True, f"{places.launcher} answers as {who.name}")
-    if said.startswith("Rerank: CONFIG: "):
-        return Finding(False, said.removeprefix("Rerank: CONFIG: "))
-    return Finding(False, f"{places.launcher} does not answer as {who.name} (exit code {code}). {said[:500] or again}")
+    # The configuration needs variables with keys to be set, but the row needs none of the keys.
+    keys = {name: "-" for name in credential_values(paths.config, "api_key_env") if environment.get(name)}
+    code, out, errors = _run([str(paths.launcher), *words[1:]], b"1\n" + chunk, {**environment, **keys}, account, keys)
+    message = printable(errors.decode("utf-8", "replace")).strip()
+    if code == 0 and b"red apple" in out and not message:
+        return Finding(True, f"{paths.launcher} answers as {account.name}")
+    if message.startswith("Rerank: CONFIG: "):
+        return Finding(False, message.removeprefix("Rerank: CONFIG: "))
+    return Finding(
+        False, f"{paths.launcher} does not answer as {account.name} (exit code {code}). {message[:500] or install}"
+    )
 
 
-def _unlike(function: ElementTree.Element) -> str:
-    """The element of a registration that its worker cannot do with; "" for none."""
+def _difference(function: ElementTree.Element) -> str:
+    """The first element of a registration with a value that the worker does not support; "" if there is none."""
     ours = ElementTree.fromstring(artifacts.registration(function.findtext("format") or ""))[0]  # noqa: S314 - our own file
     for tag in ("return_type", "execute_direct", "send_chunk_header", "stderr_reaction"):
         if (function.findtext(tag) or "").strip() != ours.findtext(tag):
@@ -118,9 +124,10 @@ def _unlike(function: ElementTree.Element) -> str:
     if [_argument(one) for one in function.iter("argument")] != [_argument(one) for one in ours.iter("argument")]:
         return "argument"
     words = (function.findtext("command") or "").split()
-    told = words[words.index("--read-timeout-ms") + 1 :][:1] if "--read-timeout-ms" in words else []
-    silence = (function.findtext("command_read_timeout") or "10000").strip()
-    if not silence.isdecimal() or int(silence) < int(told[0] if told and told[0].isdecimal() else READ_TIMEOUT_MS):
+    named_ms = words[words.index("--read-timeout-ms") + 1 :][:1] if "--read-timeout-ms" in words else []
+    needed_ms = int(named_ms[0]) if named_ms and named_ms[0].isdecimal() else READ_TIMEOUT_MS
+    timeout_ms = (function.findtext("command_read_timeout") or "10000").strip()
+    if not timeout_ms.isdecimal() or int(timeout_ms) < needed_ms:
         return "command_read_timeout"
     return ""
 
@@ -130,15 +137,23 @@ def _argument(one: ElementTree.Element) -> tuple[str, str]:
 
 
 def _run(
-    command: list[str], sent: bytes, environment: Mapping[str, str], who: Account, also: Iterable[str] = ()
+    command: list[str],
+    data: bytes,
+    environment: Mapping[str, str],
+    account: SystemAccount,
+    inherited: Iterable[str] = (),
 ) -> tuple[int, bytes, bytes]:
-    """(exit code, stdout, stderr), as the server's account where this may choose; -1 for what does not start or end."""
+    """Exit code, stdout and stderr of a command with `data` as stdin; the exit code is -1 if it does not start or end.
+
+    If root runs this, the command runs as the server's account, with no variables but the `inherited` ones and those
+    that every account may see.
+    """
     as_server: dict[str, Any] = {}
     environment = dict(environment)
-    if os.geteuid() == 0 and who.uid != 0:
-        # What runs then may have been put there by the server's user, and root's variables are not for it.
-        environment = {name: environment[name] for name in {*_HANDED_ON, *also} & environment.keys()}
-        as_server = {"user": who.uid, "group": who.gid, "extra_groups": who.groups}
+    if os.geteuid() == 0 and account.uid != 0:
+        # The server's user may have written the command, and must not get root's variables.
+        environment = {name: environment[name] for name in {*_INHERITED, *inherited} & environment.keys()}
+        as_server = {"user": account.uid, "group": account.gid, "extra_groups": account.groups}
     pipe = subprocess.PIPE
     try:
         process = subprocess.Popen(  # noqa: S603 - what the server runs
@@ -150,12 +165,12 @@ def _run(
         assert process.stdin and process.stdout and process.stderr
         try:
             with contextlib.suppress(BrokenPipeError):
-                process.stdin.write(sent)
+                process.stdin.write(data)
                 process.stdin.flush()
-            # Not before it says something: a worker whose input has ended soon gives up.
+            # Wait for output before closing stdin: a worker exits soon after its input has ended.
             select.select((process.stdout, process.stderr), (), (), _TIMEOUT_S)
             out, errors = process.communicate(timeout=_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             process.kill()
-            return -1, b"", b"It does not end."
+            return -1, b"", b"It does not exit."
     return process.returncode, out, errors

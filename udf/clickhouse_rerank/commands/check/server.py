@@ -1,4 +1,4 @@
-"""A running server, through its HTTP interface: that it has loaded the function and answers, and has the wrappers."""
+"""A running server, through its HTTP interface: whether it has loaded the function, answers, and has the wrappers."""
 
 import logging
 import re
@@ -12,20 +12,22 @@ from .. import functions
 from .finding import Finding
 
 Ask = Callable[[str], Sequence[Sequence[object]]]
-"""SQL -> rows; errors: Refused."""
+"""SQL -> rows. Errors: ServerError."""
 
 _UNKNOWN_TABLE, _NO_ACCESS = 60, 497
-_NO_USER = (192, 193, 194, 516)
+_LOGIN_ERRORS = (192, 193, 194, 516)
 _TIMEOUT_S = 60
 _ANSWER = "SELECT Rerank('red apple', ['green pear', 'red apple'], 1, 'BM25', '', '', '')[1].2"
 _MAX_TEXT = 400
-_THEIRS = re.compile(r"DB::Exception: (.*?)(?= \(version |\. Stack trace|$)")
-_OURS = re.compile(r"Rerank: [A-Z_]+: .*?(?= \(UNSUPPORTED_METHOD\)|: while executing|: In scope|\. Stack trace|$)")
+_SERVER_MESSAGE = re.compile(r"DB::Exception: (.*?)(?= \(version |\. Stack trace|$)")
+_RERANK_ERROR = re.compile(
+    r"Rerank: [A-Z_]+: .*?(?= \(UNSUPPORTED_METHOD\)|: while executing|: In scope|\. Stack trace|$)"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server is, and who asks."""
+    """Where a server is, and the user who logs in."""
 
     scheme: str
     host: str
@@ -37,18 +39,18 @@ class Address:
         return f"{self.scheme}://{self.host}:{self.port}"
 
 
-class Refused(Exception):  # noqa: N818 - says what the server does
-    """The server's error: its code, and its words on one line."""
+class ServerError(Exception):
+    """The server's error: its code, and its message on one line."""
 
     def __init__(self, code: int | None, text: str) -> None:
-        said = " ".join(printable(text).split())
-        ours, theirs = _OURS.search(said), _THEIRS.search(said)
-        super().__init__(ours[0] if ours else (theirs[1] if theirs else said)[:_MAX_TEXT])
+        line = " ".join(printable(text).split())
+        rerank, server = _RERANK_ERROR.search(line), _SERVER_MESSAGE.search(line)
+        super().__init__(rerank[0] if rerank else (server[1] if server else line)[:_MAX_TEXT])
         self.code = code
 
 
 def address(url: str, user: str, password: str) -> Address:
-    """A URL -> Address; what it says of user and password wins. Errors: BAD_URL."""
+    """A URL -> Address; `user` and `password` are used if the URL has none. Errors: BAD_URL."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -62,14 +64,14 @@ def address(url: str, user: str, password: str) -> Address:
 
 
 def findings(where: Address) -> Iterator[Finding]:
-    """Of one server."""
+    """Findings on one server."""
     try:
         from clickhouse_connect import get_client
         from clickhouse_connect.driver.exceptions import Error
     except ImportError:
         yield Finding(False, missing_library("--url", "clickhouse-connect", "check"))
         return
-    logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # what it finds is said below
+    logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # its errors are reported below
     try:
         client = get_client(
             interface=where.scheme,
@@ -92,7 +94,7 @@ def findings(where: Address) -> Iterator[Finding]:
         try:
             return client.query(sql).result_rows
         except Error as error:
-            raise Refused(error.code, str(error)) from None
+            raise ServerError(error.code, str(error)) from None
 
     try:
         yield Finding(True, f"{where} is ClickHouse {client.server_version}")
@@ -102,78 +104,79 @@ def findings(where: Address) -> Iterator[Finding]:
 
 
 def _unreachable(where: Address, code: int | None, text: str) -> str:
-    if code in _NO_USER:
-        return f"{where} does not take the user {where.user!r} with this password. Set CLICKHOUSE_PASSWORD."
+    if code in _LOGIN_ERRORS:
+        return f"{where} does not accept the user {where.user!r} with this password. Set CLICKHOUSE_PASSWORD."
     if code is not None:
-        return f"{where} refuses: {Refused(code, text)}"
-    return (
-        f"{where} does not answer as a ClickHouse server does. Check host, port (8123 or 8443, not 9000) and http_port."
-    )
+        return f"{where} reports an error: {ServerError(code, text)}"
+    return f"{where} does not answer like a ClickHouse server. Check host, port (8123 or 8443, not 9000) and http_port."
 
 
 def look(ask: Ask) -> Iterator[Finding]:
-    """Whether Rerank is there and answers; what is missing is not asked."""
+    """Whether the server has Rerank, whether that answers, and which wrappers there are."""
     try:
         origins = [str(row[0]) for row in ask("SELECT origin FROM system.functions WHERE name = 'Rerank'")]
         if origins == ["ExecutableUserDefined"]:
             yield Finding(True, "the server has loaded Rerank")
         elif origins:
-            yield Finding(False, f"the server has another Rerank, of its own ({origins[0]}). Drop it, if you made it.")
+            yield Finding(
+                False, f"the server has another function named Rerank ({origins[0]}). Drop it if you created it."
+            )
             return
         else:
-            yield _absent(ask)
+            yield _not_loaded(ask)
             return
         yield _answers(ask)
         yield _wrappers(ask)
-    except Refused as error:
+    except ServerError as error:
         if error.code == _NO_ACCESS:
-            yield Finding(False, f"the user may not look: {error}. Run it as another user, or GRANT SELECT ON system.*")
+            yield Finding(False, f"the user has no access: {error}. Use another user, or GRANT SELECT ON system.*")
         else:
-            yield Finding(False, f"the server fails: {error}. Correct that first.")
+            yield Finding(False, f"the server reports an error: {error}. Correct that first.")
 
 
-def _absent(ask: Ask) -> Finding:
-    """Why a server has no Rerank, as far as it tells."""
+def _not_loaded(ask: Ask) -> Finding:
+    """Why a server has no Rerank, as far as it reports the reason."""
     try:
         rows = ask("SELECT load_status, loading_error_message FROM system.user_defined_functions WHERE name = 'Rerank'")
-    except Refused as error:
+    except ServerError as error:
         if error.code != _UNKNOWN_TABLE:
             raise
         return Finding(
             False,
-            "the server has not loaded Rerank, and before 26.2 it does not say why. Run: SYSTEM RELOAD FUNCTIONS, "
-            "which fails with the reason; where it succeeds, see the findings on files.",
+            "the server has not loaded Rerank, and before 26.2 it does not report why. Run: SYSTEM RELOAD FUNCTIONS. "
+            "If it fails, its error is the reason; if it succeeds, see the findings on files.",
         )
     if rows:
         return Finding(
             False,
-            f"the server cannot load Rerank: {Refused(None, str(rows[0][1]))} Correct it; SYSTEM RELOAD FUNCTIONS",
+            f"the server cannot load Rerank: {ServerError(None, str(rows[0][1]))} "
+            "Correct it, then run: SYSTEM RELOAD FUNCTIONS",
         )
     return Finding(
-        False, "the server knows no Rerank. Run clickhouse-rerank install on its machine, then: SYSTEM RELOAD FUNCTIONS"
+        False, "the server has no Rerank. Run clickhouse-rerank install on its machine, then: SYSTEM RELOAD FUNCTIONS"
     )
 
 
 def _answers(ask: Ask) -> Finding:
     try:
         rows = ask(_ANSWER)
-    except Refused as error:
+    except ServerError as error:
         return Finding(False, f"the server's Rerank fails: {error} Run check on the server's machine.")
     if [tuple(row) for row in rows] == [("red apple",)]:
         return Finding(True, "the server answers Rerank with BM25")
     return Finding(
         False,
-        "the server's Rerank answers something else. Run: clickhouse-rerank install, then SYSTEM RELOAD FUNCTIONS",
+        "the server's Rerank gives a wrong answer. Run: clickhouse-rerank install, then SYSTEM RELOAD FUNCTIONS",
     )
 
 
 def _wrappers(ask: Ask) -> Finding:
-    """They are for convenience: none is a choice, some without others is an older version's set."""
+    """Wrappers are optional, so none is no mistake; some without the others are those of an older version."""
     known = {name for name, _ in functions.statements()}
-    there = known & {str(row[0]) for row in ask("SELECT name FROM system.functions WHERE origin = 'SQLUserDefined'")}
+    present = known & {str(row[0]) for row in ask("SELECT name FROM system.functions WHERE origin = 'SQLUserDefined'")}
     create = "clickhouse-rerank functions | clickhouse-client --multiquery"
-    if not there:
-        return Finding(True, f"the server has no wrappers; they are made by: {create}")
-    if missing := sorted(known - there):
-        return Finding(False, f"the server has {len(there)} wrappers, without {', '.join(missing)}. Run: {create}")
-    return Finding(True, f"the server has all {len(there)} wrappers")
+    if not present:
+        return Finding(True, f"the server has no wrappers; to create them: {create}")
+    if missing := sorted(known - present):
+        return Finding(False, f"the server has {len(present)} wrappers, but not {', '.join(missing)}. Run: {create}")
+    return Finding(True, f"the server has all {len(present)} wrappers")

@@ -1,1 +1,1 @@
-"""`Rerank` on a ClickHouse server's disk: what to put where, what was put there, who must be able to read it."""
+"""`install` and `uninstall`: what to write on a ClickHouse server's disk, what was written, who can read it."""

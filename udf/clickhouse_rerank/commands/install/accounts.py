@@ -1,4 +1,4 @@
-"""The account that the server runs as, and what the modes of files and folders let it do."""
+"""The system account that the server runs as, and the access that the modes of files and folders give it."""
 
 import os
 import pwd
@@ -7,89 +7,92 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-_SERVER = "clickhouse"
-"""The account that the server's packages make."""
+_PACKAGED_ACCOUNT = "clickhouse"
+"""The account that the server's packages create."""
 
 
-class Account(NamedTuple):
+class SystemAccount(NamedTuple):
     """An account of this machine."""
 
     name: str
     uid: int
     gid: int
     groups: tuple[int, ...]
-    """Supplementary ones."""
+    """The gids of supplementary groups."""
 
 
-def of(uid: int, gid: int | None = None) -> Account:
-    """The account with a uid; one that has no name, as in containers, has the group `gid` alone."""
+def account_of(uid: int, gid: int | None = None) -> SystemAccount:
+    """The account with this uid. An account without a name, as in containers, is in no group but `gid`."""
     try:
         entry = pwd.getpwuid(uid)
     except KeyError:
         group = os.getgid() if gid is None else gid
-        return Account(f"uid {uid}", uid, group, ())
-    return Account(entry.pw_name, uid, entry.pw_gid, tuple(os.getgrouplist(entry.pw_name, entry.pw_gid)))
+        return SystemAccount(f"uid {uid}", uid, group, ())
+    return SystemAccount(entry.pw_name, uid, entry.pw_gid, tuple(os.getgrouplist(entry.pw_name, entry.pw_gid)))
 
 
-def server(folders: Iterable[Path]) -> Account | None:
-    """Who the server runs as: who owns its folders, if that is not root; else the usual account, if there is one."""
+def server_account(folders: Iterable[Path]) -> SystemAccount | None:
+    """The server's account: the owner of its folders unless that is root, else the packages' account if it exists."""
     for folder in folders:
         try:
-            status = nearest(folder).stat()
+            status = nearest_existing(folder).stat()
         except OSError:
             continue
         if status.st_uid:
-            return of(status.st_uid, status.st_gid)
+            return account_of(status.st_uid, status.st_gid)
     try:
-        return of(pwd.getpwnam(_SERVER).pw_uid)
+        return account_of(pwd.getpwnam(_PACKAGED_ACCOUNT).pw_uid)
     except KeyError:
         return None
 
 
-def reader(folders: Iterable[Path]) -> Account:
-    """As whom to judge what the server can read: root can tell for the server, everybody else for themselves."""
-    return (server(folders) if os.geteuid() == 0 else None) or of(os.geteuid(), os.getegid())
+def checked_account(folders: Iterable[Path]) -> SystemAccount:
+    """The account for which `check` tests access: the server's if root runs it, else that of the user who runs it."""
+    return (server_account(folders) if os.geteuid() == 0 else None) or account_of(os.geteuid(), os.getegid())
 
 
-def nearest(path: Path) -> Path:
-    """The path, or the deepest folder above it that exists."""
+def nearest_existing(path: Path) -> Path:
+    """The path if it exists, else the deepest folder above it that does."""
     while not path.exists() and path != path.parent:
         path = path.parent
     return path
 
 
-def obstacle(account: Account, path: Path, wanted: int) -> tuple[Path, str] | None:
-    """What keeps an account from a file and the mode that it lacks, as for chmod; `wanted` of R_OK and X_OK.
+def denied_path(account: SystemAccount, path: Path, wanted: int) -> tuple[Path, str] | None:
+    """The first path that keeps an account from a file, with the missing permission in chmod's letters; None if none.
 
-    The path is followed as it is written and as it resolves, for both ways are walked.
+    `wanted` consists of R_OK and X_OK. The path is followed as it is written and as it resolves, because the account
+    needs access to the folders of both.
     """
-    if account.uid == 0 or (account.uid == os.geteuid() and os.access(path, wanted)):  # which knows of access lists
+    # os.access also knows access control lists, but only for the user who runs this.
+    if account.uid == 0 or (account.uid == os.geteuid() and os.access(path, wanted)):
         return None
-    for way in dict.fromkeys((path, path.resolve())):
-        for folder in reversed(way.parents):
-            if not _may(account, folder.stat(), os.X_OK):
+    for candidate in dict.fromkeys((path, path.resolve())):
+        for folder in reversed(candidate.parents):
+            if not _has_access(account, folder.stat(), os.X_OK):
                 return folder, "x"
-    if not _may(account, path.stat(), wanted):
+    if not _has_access(account, path.stat(), wanted):
         return path, "rx" if wanted & os.X_OK else "r"
     return None
 
 
-def kept_from_running(account: Account, python: str) -> str:
-    """Why an account cannot run an interpreter, with what to do; "" if it can."""
+def interpreter_problem(account: SystemAccount, python: str) -> str:
+    """Why an account cannot run an interpreter, and what to change; "" if it can."""
     try:
-        kept_from = obstacle(account, Path(python), os.X_OK)
-    except OSError as error:  # a folder on the way cannot be looked into
-        kept_from = Path(error.filename), "x"
-    if kept_from is None:
+        denied = denied_path(account, Path(python), os.X_OK)
+    except OSError as error:  # a folder on the way to it cannot be searched
+        denied = Path(error.filename), "x"
+    if denied is None:
         return ""
-    because = "" if kept_from[0] == Path(python) else f", because of {kept_from[0]}"
+    reason = "" if denied[0] == Path(python) else f", because of the mode of {denied[0]}"
     return (
-        f"{python} is out of reach of {account.name}, the server's user{because}. Install from an environment, made "
-        "with a Python, in folders that every user may enter, such as /opt/clickhouse-rerank and /usr/bin/python3."
+        f"{python} is not accessible to {account.name}, the server's user{reason}. Make a new environment in a folder "
+        "that every user may enter, such as /opt/clickhouse-rerank, with a Python that every user may run, such as "
+        "/usr/bin/python3, and install from that environment."
     )
 
 
-def _may(account: Account, status: os.stat_result, wanted: int) -> bool:
+def _has_access(account: SystemAccount, status: os.stat_result, wanted: int) -> bool:
     mode = stat.S_IMODE(status.st_mode)
     if status.st_uid == account.uid:
         granted = mode >> 6

@@ -1,26 +1,26 @@
-"""The files of an installation: what ClickHouse, or chDB, looks for, and how a file is put in place."""
+"""The files of an installation: the content of what ClickHouse, or chDB, looks for."""
 
-import contextlib
 import os
 import re
 import sys
-import tempfile
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import NamedTuple
+
+from ..atomic_file import write_atomically
 
 PACKAGE = "clickhouse_rerank"
 LAUNCHER = "rerank"
 REGISTRATION = "rerank_function.xml"
 CONFIGURATION = "config.toml"
 FORMAT, POOL_SIZE = "JSONEachRow", 16
-"""What the registration has unless told otherwise."""
+"""The row format and the number of processes of a registration by default."""
 _MAX_SHEBANG = 120  # Linux cuts a #! line at 127 or 255 bytes
 
 
 class File(NamedTuple):
-    """A file to install; `group` is a gid, None for that of who installs."""
+    """A file to install; `group` is a gid, None for the group of the user who installs."""
 
     path: Path
     text: str
@@ -29,14 +29,14 @@ class File(NamedTuple):
 
 
 def source(name: str) -> str:
-    """A file of `udf/`: beside the package in a checkout, inside it in a wheel."""
+    """The text of a file of `udf/`: beside the package in a checkout, inside it in a wheel."""
     package: Traversable = files(PACKAGE)
     shipped = package / "share" / name
     return (shipped if shipped.is_file() else Path(str(package)).parent / name).read_text("utf-8")
 
 
 def launcher() -> str:
-    """The launcher, bound to this interpreter and so to the environment that has the package."""
+    """The launcher's text, with this interpreter and so this environment in its first line."""
     _, _, body = source(LAUNCHER).partition("\n")
     if len(os.fsencode(sys.executable)) > _MAX_SHEBANG or re.search(r"\s", sys.executable):
         # A shell reads it as exec, Python as a string.
@@ -45,13 +45,13 @@ def launcher() -> str:
 
 
 def interpreter(launcher_text: str) -> str:
-    """The interpreter that a launcher is bound to; "" where its text names none."""
+    """The interpreter that a launcher's first line names; "" if it names none."""
     found = re.match(r"#!(\S+) -I\n|#!/bin/sh\n'''exec' \"([^\"\n]+)\"", launcher_text)
     return (found[1] or found[2]) if found else ""
 
 
 def registration(format_name: str, arguments: tuple[str, ...] = (), pool_size: int = POOL_SIZE) -> str:
-    """The registration for a format; `arguments` go to the worker."""
+    """The registration's text; `arguments` are further ones of the worker's command."""
     words = (LAUNCHER, *arguments) if format_name == FORMAT else (LAUNCHER, "--format", format_name, *arguments)
     text = source(REGISTRATION).replace(f"<format>{FORMAT}</format>", f"<format>{format_name}</format>")
     text = text.replace(f"<pool_size>{POOL_SIZE}</pool_size>", f"<pool_size>{pool_size}</pool_size>")
@@ -59,7 +59,7 @@ def registration(format_name: str, arguments: tuple[str, ...] = (), pool_size: i
 
 
 def configuration() -> str:
-    """The configuration with every setting named and none made."""
+    """The configuration file that `install` writes: every setting with its default, all in comments."""
     return source(CONFIGURATION)
 
 
@@ -70,7 +70,7 @@ def plan(
     arguments: tuple[str, ...] = (),
     pool_size: int = POOL_SIZE,
 ) -> list[File]:
-    """The two files without which there is no function."""
+    """The launcher and the registration, the two files that the function needs."""
     return [
         File(user_scripts / LAUNCHER, launcher(), 0o755),
         File(config_dir / REGISTRATION, registration(format_name, arguments, pool_size), 0o644),
@@ -78,32 +78,6 @@ def plan(
 
 
 def write(file: File) -> None:
-    """Put a file in place at once, owned by who runs this: readers see the old one or the new one, also after a crash.
-
-    Written under a name that nobody can foresee, for the folder may belong to the server's user and this run as root.
-    """
+    """Put a file in place at once, owned by the user who runs this; make its folder if needed. Errors: OSError."""
     file.path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, scratch = tempfile.mkstemp(prefix=f".{file.path.name}.", dir=file.path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as new:
-            new.write(file.text)
-            new.flush()
-            if file.group is not None:
-                os.fchown(descriptor, -1, file.group)
-            os.fchmod(descriptor, file.mode)
-            os.fsync(descriptor)
-        Path(scratch).replace(file.path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(scratch).unlink()
-        raise
-    sync(file.path.parent)
-
-
-def sync(folder: Path) -> None:
-    """Names that were given or taken in a folder stay so after a crash."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    write_atomically(file.path, file.text.encode(), file.mode, file.group)

@@ -1,8 +1,9 @@
-"""Where an installation is, and what it noted of itself.
+"""The manifest of an installation: a file beside the registration that says what `install` wrote.
 
-A record beside the registration holds the digests of what was written and the folders that were made. A file is the
-installation's while it is as the record says; any other is the operator's. The server's user may be able to write the
-record: it says what is known of paths, and never leads to one.
+The manifest holds the digests of the files that were written and the folders that were made. A file belongs to the
+installation while its digest is in the manifest; any other file belongs to the operator. The server's user may be able
+to write the manifest. So paths come from the options, and a path from the manifest counts only for a file with a name
+that `install` gives and with a recorded digest.
 """
 
 import errno
@@ -14,127 +15,86 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 from ...config.credentials import wrong
 from ...engine.formats import FORMATS
 from .. import masking
 from . import artifacts
 from .artifacts import File
+from .paths import InstallPaths
 
-RECORD = "rerank_installed.json"
-_MOST_BYTES = 1 << 20
-_OURS = frozenset((artifacts.LAUNCHER, artifacts.REGISTRATION, masking.FILE))
-
-
-class Places(NamedTuple):
-    """Where an installation is: the three folders of a server, as absolute paths."""
-
-    user_scripts: Path
-    config_dir: Path
-    config: Path
-    """The configuration of Rerank, a file."""
-
-    @property
-    def embedded(self) -> bool:
-        """One folder for both is chDB's udf_path: no server reads rules or a configuration for it."""
-        return self.user_scripts == self.config_dir
-
-    @property
-    def launcher(self) -> Path:
-        """The command of the registration."""
-        return self.user_scripts / artifacts.LAUNCHER
-
-    @property
-    def registration(self) -> Path:
-        """What makes the server know the function."""
-        return self.config_dir / artifacts.REGISTRATION
-
-    @property
-    def rules(self) -> Path:
-        """query_masking_rules."""
-        return self.config_dir / "config.d" / masking.FILE
-
-    @property
-    def record(self) -> Path:
-        """What was written, for the next `install` and for `uninstall`."""
-        return self.config_dir / RECORD
-
-    def files(self) -> tuple[Path, ...]:
-        """All but the record, in the order in which they are put."""
-        if self.embedded:
-            return self.launcher, self.registration
-        return self.launcher, self.config, self.rules, self.registration
-
-    def folders(self) -> list[Path]:
-        """All above the files, from the top."""
-        return sorted({folder for path in self.files() for folder in path.parents})
+_MAX_BYTES = 1 << 20
+_INSTALLED_NAMES = frozenset((artifacts.LAUNCHER, artifacts.REGISTRATION, masking.FILE))
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """What an `install` noted."""
+class Manifest:
+    """The content of the manifest; the field names are the keys of the JSON file."""
 
     version: str
     format: str
     pool_size: int
     digests: Mapping[str, Sequence[str]]
-    """Path -> the texts that the file may have and still be the installation's."""
+    """Path -> digests of the contents with which the file still belongs to the installation."""
     folders: Sequence[str]
-    """Those that were made."""
+    """The folders that were made."""
 
-    def owns(self, path: Path, text: bytes) -> bool:
-        """Whether a file is as it was written."""
-        return digest(text) in self.digests.get(str(path), ())
+    def owns(self, path: Path, content: bytes) -> bool:
+        """Whether a file with this content is as `install` wrote it."""
+        return digest(content) in self.digests.get(str(path), ())
 
-    def elsewhere(self, places: Places) -> Sequence[Path]:
-        """Files by our names, or configurations, in other places that are as they were written."""
-        known = places.files()
-        ours = (path for path in map(Path, self.digests) if path.name in _OURS or path.suffix == ".toml")
-        others = (path for path in ours if path not in known)
-        return [path for path in others if path.is_file() and self.owns(path, content(path))]
+    def files_elsewhere(self, paths: InstallPaths) -> Sequence[Path]:
+        """Unchanged files of the installation that are not among these paths.
 
-    def file(self, places: Places) -> File:
-        """Where it is kept."""
-        return File(places.record, json.dumps(asdict(self), indent=2) + "\n", 0o644)
+        Only files with a name that `install` gives count, and configurations, which may have any name in .toml.
+        """
+        current = paths.files()
+        named = (path for path in map(Path, self.digests) if path.name in _INSTALLED_NAMES or path.suffix == ".toml")
+        others = (path for path in named if path not in current)
+        return [path for path in others if path.is_file() and self.owns(path, read_regular_file(path))]
+
+    def as_file(self, paths: InstallPaths) -> File:
+        """The file to write."""
+        return File(paths.manifest, json.dumps(asdict(self), indent=2) + "\n", 0o644)
 
 
-def read(places: Places) -> Record | None:
-    """The record of an installation, None without one; errors: CONFIG for a damaged one, OSError."""
+def read_manifest(paths: InstallPaths) -> Manifest | None:
+    """The manifest of an installation, None if there is none. Errors: CONFIG for a damaged one, OSError."""
     try:
-        record = Record(**json.loads(content(places.record)))
-        texts = [record.version, record.format, *record.folders, *chain(*record.digests.values())]
-        if type(record.pool_size) is not int or record.format not in FORMATS or not all(map(_is_text, texts)):
+        manifest = Manifest(**json.loads(read_regular_file(paths.manifest)))
+        texts = [manifest.version, manifest.format, *manifest.folders, *chain(*manifest.digests.values())]
+        if type(manifest.pool_size) is not int or manifest.format not in FORMATS or not all(map(_is_text, texts)):
             raise TypeError
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise wrong(
-            str(places.record), "is damaged. Remove it, and after that the files that are named as in the way."
+            str(paths.manifest),
+            "is damaged. Remove it and run install; move away each file that install then reports as kept.",
         ) from None
-    return record
+    return manifest
 
 
-def content(path: Path) -> bytes:
-    """What is in a file. Errors: CONFIG for what is no plain one, such as a pipe or a link; OSError.
+def read_regular_file(path: Path) -> bytes:
+    """The content of a file. Errors: CONFIG for a symbolic link, a pipe or anything else but a regular file; OSError.
 
-    The folder may belong to the server's user, and this run as root.
+    The folder may belong to the server's user while root runs this: that user must not choose what root reads.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise wrong(str(path), "is a link. Move it away.") from None
+            raise wrong(str(path), "is a symbolic link. Move it away.") from None
         raise
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise wrong(str(path), "is no plain file. Move it away.")
-        return file.read(_MOST_BYTES)
+            raise wrong(str(path), "is not a regular file. Move it away.")
+        return file.read(_MAX_BYTES)
 
 
-def digest(text: bytes) -> str:
-    """What the record keeps of a file."""
-    return hashlib.sha256(text).hexdigest()
+def digest(content: bytes) -> str:
+    """The digest by which the manifest knows a content."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def _is_text(value: object) -> bool:

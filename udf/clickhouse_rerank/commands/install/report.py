@@ -1,4 +1,4 @@
-"""What `install` and `uninstall` say: every change, done or to be done, and what to do next."""
+"""What `install` and `uninstall` print: every change, made or only planned, and what to do next."""
 
 import difflib
 import sys
@@ -7,64 +7,67 @@ from pathlib import Path
 
 from ...config.settings import CONFIG_VARIABLE, DEFAULT_CONFIG
 from . import accounts, server_config
-from .manifest import Places
-from .steps import Change, Installing, Removing
+from .paths import InstallPaths
+from .steps import Change, InstallPlan, RemovalPlan
 
-_NEXT = """
+_AFTER_INSTALL = """
 Run next, in SQL:
 
     SYSTEM RELOAD FUNCTIONS;
     SELECT Rerank('red apple', ['green pear', 'red apple'], 1, 'BM25', '', '', '');
 
-The wrappers: clickhouse-rerank functions | clickhouse-client --multiquery
-What is wrong, if anything is: clickhouse-rerank check
+To create the wrappers: clickhouse-rerank functions | clickhouse-client --multiquery
+To check the installation: clickhouse-rerank check
 """
-_AFTER = """
+_AFTER_REMOVAL = """
 Run next, in SQL:
 
     SYSTEM RELOAD FUNCTIONS;
 
-The wrappers that are left:
+To drop the wrappers:
 
     clickhouse-client --query "SELECT 'DROP FUNCTION ' || name || ';' FROM system.functions
       WHERE origin = 'SQLUserDefined' AND create_query LIKE '%Rerank(%'" | clickhouse-client --multiquery
 """
 
 
-def of_installing(places: Places, todo: Installing, *, dry_run: bool) -> Iterator[str]:
-    """Lines; with `dry_run` the texts of files too, which are never an operator's."""
-    for folder in todo.folders:
+def install_lines(paths: InstallPaths, plan: InstallPlan, *, dry_run: bool) -> Iterator[str]:
+    """The lines to print; with `dry_run` also the files' texts, but never that of a file that the operator changed."""
+    for folder in plan.folders:
         yield f"{'would make' if dry_run else 'made'} folder {folder}\n"
-    for path in todo.outdated:
-        yield f"{'would remove' if dry_run else 'removed'} {path}, which belongs elsewhere now\n"
-    for change in todo.changes:
+    for path in plan.outdated:
+        yield f"{'would remove' if dry_run else 'removed'} {path}, because it is installed in another folder now\n"
+    for change in plan.changes:
         if change.kind == "keep":
-            yield _kept(places, change.file.path)
+            yield _kept(paths, change.file.path)
         elif dry_run:
-            yield from _would(change)
+            yield from _planned(change)
         else:
             yield f"{'unchanged' if change.kind == 'same' else 'wrote'} {change.file.path}\n"
     if dry_run:
-        yield from _would(todo.noted(places))
-    if not places.embedded:
-        if str(places.config) != DEFAULT_CONFIG:
-            yield f"\nSet {CONFIG_VARIABLE}={places.config} for the server: it looks in {DEFAULT_CONFIG}.\n"
-        server = accounts.server((places.user_scripts, places.config_dir))
-        if server is not None and (reason := accounts.kept_from_running(server, sys.executable)):
-            yield f"\n{reason}\n"
-        for mistake in server_config.mistakes(places.config_dir, places.registration, places.user_scripts):
+        yield from _planned(plan.manifest_change(paths))
+    if not paths.embedded:
+        if str(paths.config) != DEFAULT_CONFIG:
+            yield (
+                f"\nSet {CONFIG_VARIABLE}={paths.config} in the server's environment; without it, the server's workers "
+                f"read {DEFAULT_CONFIG}.\n"
+            )
+        server = accounts.server_account((paths.user_scripts, paths.config_dir))
+        if server is not None and (problem := accounts.interpreter_problem(server, sys.executable)):
+            yield f"\n{problem}\n"
+        for mistake in server_config.mistakes(paths.config_dir, paths.registration, paths.user_scripts):
             yield f"\n{mistake}\n"
     if not dry_run:
-        yield _NEXT
+        yield _AFTER_INSTALL
 
 
-def _kept(places: Places, path: Path) -> str:
-    if path == places.config:
-        return f"kept {path}, which is yours\n"
-    return f"kept {path}: it is not as an install wrote it. To replace it, move it away and install again.\n"
+def _kept(paths: InstallPaths, path: Path) -> str:
+    if path == paths.config:
+        return f"kept {path}: install never changes an existing configuration\n"
+    return f"kept {path}: it is not as install wrote it. To replace it, move it away and run install again.\n"
 
 
-def _would(change: Change) -> Iterator[str]:
+def _planned(change: Change) -> Iterator[str]:
     path, text, mode, _ = change.file
     match change.kind:
         case "same":
@@ -79,13 +82,13 @@ def _would(change: Change) -> Iterator[str]:
             yield from difflib.unified_diff(old, new, str(path), str(path))
 
 
-def of_removing(todo: Removing, folders: Sequence[Path], *, dry_run: bool) -> Iterator[str]:
-    """Lines; `folders` are those that went."""
-    for path in todo.files:
+def removal_lines(plan: RemovalPlan, folders: Sequence[Path], *, dry_run: bool) -> Iterator[str]:
+    """The lines to print; `folders` are the folders that were removed."""
+    for path in plan.files:
         yield f"{'would remove' if dry_run else 'removed'} {path}\n"
     for folder in folders:
         yield f"{'would remove' if dry_run else 'removed'} folder {folder}{', if it is empty' if dry_run else ''}\n"
-    for path in todo.kept:
-        yield f"kept {path}: it was changed since it was installed, and is yours\n"
+    for path in plan.kept:
+        yield f"kept {path}: it was changed after it was installed. Remove it if you no longer need it.\n"
     if not dry_run:
-        yield _AFTER
+        yield _AFTER_REMOVAL

@@ -1,6 +1,6 @@
-"""What a server's own configuration says of where functions and their commands are: config.xml and config.d.
+"""The server's own configuration, config.xml and config.d: where it looks for functions and their commands.
 
-Elements that stand there as plain text are understood. Where YAML or an included value has a say, nothing is claimed.
+Only elements with plain text are understood. If YAML or an included value can decide, nothing is reported.
 """
 
 import fnmatch
@@ -12,27 +12,27 @@ _FUNCTIONS, _SCRIPTS = "user_defined_executable_functions_config", "user_scripts
 
 
 def mistakes(config_dir: Path, registration: Path, user_scripts: Path) -> Iterator[str]:
-    """What keeps the server from a registration or its command, each with what to change; errors: OSError."""
+    """Why the server does not find the registration or its command, each with what to change. Errors: OSError."""
     main = config_dir / "config.xml"
     if not main.is_file():
         return
     patterns = _values(config_dir, _FUNCTIONS)
     if patterns is not None and not any(fnmatch.fnmatch(str(registration), str(config_dir / p)) for p in patterns):
-        says = f"has {_FUNCTIONS} {', '.join(patterns)}" if patterns else f"has no {_FUNCTIONS}"
+        found = f"has {_FUNCTIONS} {', '.join(patterns)}" if patterns else f"has no {_FUNCTIONS}"
         yield (
-            f"{main} {says}, so that the server does not read {registration}. Add to a file in {config_dir}/config.d: "
+            f"{main} {found}, so the server does not read {registration}. Add to a file in {config_dir}/config.d: "
             f"<clickhouse><{_FUNCTIONS}>*_function.xml</{_FUNCTIONS}></clickhouse>, and restart the server."
         )
-    places = _values(config_dir, _SCRIPTS)
-    if places and Path(places[-1]).is_absolute() and Path(places[-1]).resolve() != user_scripts.resolve():
+    folders = _values(config_dir, _SCRIPTS)
+    if folders and Path(folders[-1]).is_absolute() and Path(folders[-1]).resolve() != user_scripts.resolve():
         yield (
-            f"{main} has {_SCRIPTS} {places[-1]}, so that the server looks for no command in {user_scripts}. "
-            f"Install with --user-scripts {places[-1]}"
+            f"{main} has {_SCRIPTS} {folders[-1]}, so the server does not look for commands in {user_scripts}. "
+            f"Run install with --user-scripts {folders[-1]}"
         )
 
 
 def _values(config_dir: Path, name: str) -> list[str] | None:
-    """The texts of a top-level element; the last file that has it counts. None: what counts cannot be told."""
+    """The texts of a top-level element in the last file that has it; None if this cannot be determined."""
     files = [config_dir / "config.xml", *sorted((config_dir / "config.d").glob("*"))]
     found: list[str] = []
     for file in files:

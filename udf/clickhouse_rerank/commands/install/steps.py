@@ -1,6 +1,6 @@
-"""What `install` changes on a server's disk, and `uninstall` takes away.
+"""What `install` changes on a server's disk and what `uninstall` removes: first a plan, then its execution.
 
-What is not as an `install` wrote it is never replaced or removed, and none of its text is shown.
+A file that is not as an `install` wrote it is never replaced or removed, and its content is never shown.
 """
 
 import errno
@@ -14,142 +14,144 @@ from typing import Literal, NamedTuple
 from ... import __version__
 from ...config.credentials import wrong
 from .. import masking
+from ..atomic_file import sync_folder
 from . import accounts, artifacts
 from .artifacts import File
-from .manifest import Places, Record, content, digest, read
+from .manifest import Manifest, digest, read_manifest, read_regular_file
+from .paths import InstallPaths
 
 _FOLDER_MODE = 0o755
 
 
 class Change(NamedTuple):
-    """What happens to a file; `old` is its text before, where that is the installation's own."""
+    """What happens to a file; `old` is its text before, "" unless the file belongs to the installation."""
 
     kind: Literal["write", "change", "mode", "same", "keep"]
     file: File
     old: str = ""
 
 
-class Installing(NamedTuple):
+class InstallPlan(NamedTuple):
     """All that an `install` does, in this order."""
 
     folders: Sequence[Path]
-    """Those to make, each below the one before it."""
+    """Folders to make, each above the next."""
     changes: Sequence[Change]
-    record: Record
-    before: Record | None
+    manifest: Manifest
+    old_manifest: Manifest | None
     outdated: Sequence[Path]
-    """Files of the last time that belong elsewhere now, and go."""
+    """Files that the last `install` wrote in other folders and that are removed."""
 
-    def noted(self, places: Places) -> Change:
-        """What becomes of the record."""
-        file = self.record.file(places)
-        if self.before is None:
+    def manifest_change(self, paths: InstallPaths) -> Change:
+        """What happens to the manifest."""
+        file = self.manifest.as_file(paths)
+        if self.old_manifest is None:
             return Change("write", file)
-        old = self.before.file(places).text
+        old = self.old_manifest.as_file(paths).text
         return Change("same" if old == file.text else "change", file, old)
 
-    def in_the_way(self, places: Places) -> Sequence[Path]:
-        """Files that were to be written but are not the installation's; a configuration never is to be."""
+    def conflicts(self, paths: InstallPaths) -> Sequence[Path]:
+        """Files that are not written because the operator's file is there. The configuration is meant to be kept."""
         kept = (change.file.path for change in self.changes if change.kind == "keep")
-        return [path for path in kept if path != places.config]
+        return [path for path in kept if path != paths.config]
 
 
-class Removing(NamedTuple):
+class RemovalPlan(NamedTuple):
     """All that an `uninstall` does, in this order."""
 
     files: Sequence[Path]
     kept: Sequence[Path]
-    """Files that are not as they were written."""
+    """Files that were changed since they were installed."""
     folders: Sequence[Path]
-    """Those that were made, each above the one before it; they go if they are empty by then."""
+    """Folders that `install` made, each below the next; a folder is removed if it is empty by then."""
 
 
-def installing(places: Places, format_name: str | None = None, pool_size: int | None = None) -> Installing:
-    """What `install` has to do; format and size are those of the last time unless given. Errors: CONFIG, OSError."""
-    before = read(places)
-    format_name = format_name or (before.format if before else artifacts.FORMAT)
-    pool_size = pool_size or (before.pool_size if before else artifacts.POOL_SIZE)
-    changes = [_change(places, file, before) for file in _files(places, format_name, pool_size)]
-    folders = _missing(places)
-    known = {str(path) for path in places.files()}
-    digests = {path: texts for path, texts in before.digests.items() if path in known} if before else {}
-    outdated = [path for path in before.elsewhere(places) if path.suffix != ".toml"] if before else []
+def plan_install(paths: InstallPaths, format_name: str | None = None, pool_size: int | None = None) -> InstallPlan:
+    """What `install` has to do. Format and pool size are the installed ones unless given. Errors: CONFIG, OSError."""
+    old = read_manifest(paths)
+    format_name = format_name or (old.format if old else artifacts.FORMAT)
+    pool_size = pool_size or (old.pool_size if old else artifacts.POOL_SIZE)
+    changes = [_change(paths, file, old) for file in _files(paths, format_name, pool_size)]
+    folders = [folder for folder in paths.folders() if not folder.exists()]
+    current = {str(path) for path in paths.files()}
+    digests = {path: texts for path, texts in old.digests.items() if path in current} if old else {}
+    outdated = [path for path in old.files_elsewhere(paths) if path.suffix != ".toml"] if old else []
     for change in changes:
         if change.kind in ("write", "change", "same"):
             digests[str(change.file.path)] = [digest(change.file.text.encode())]
-    made = [*(before.folders if before else ()), *map(str, folders)]
-    record = Record(__version__, format_name, pool_size, digests, list(dict.fromkeys(made)))
-    return Installing(folders, changes, record, before, outdated)
+    made = [*(old.folders if old else ()), *map(str, folders)]
+    manifest = Manifest(__version__, format_name, pool_size, digests, list(dict.fromkeys(made)))
+    return InstallPlan(folders, changes, manifest, old, outdated)
 
 
-def _files(places: Places, format_name: str, pool_size: int) -> list[File]:
-    """In the order in which they are put: the server acts on the registration, which comes last."""
-    launcher, registration = artifacts.plan(places.user_scripts, places.config_dir, format_name, (), pool_size)
-    if places.embedded:
+def _files(paths: InstallPaths, format_name: str, pool_size: int) -> list[File]:
+    """The files in the order in which they are written: the registration last, because the server acts on it."""
+    launcher, registration = artifacts.plan(paths.user_scripts, paths.config_dir, format_name, (), pool_size)
+    if paths.embedded:
         return [launcher, registration]
-    rules = File(places.rules, masking.xml(), 0o644)
-    return [launcher, _configuration(places), rules, registration]
+    rules = File(paths.masking_rules, masking.xml(), 0o644)
+    return [launcher, _configuration(paths), rules, registration]
 
 
-def _configuration(places: Places) -> File:
-    """Readable by the server and by no other user, for keys may be written into it.
+def _configuration(paths: InstallPaths) -> File:
+    """The configuration, readable by the server and by no other user, because the operator may write keys into it.
 
-    Where nobody knows who the server is, all read it until there are: the worker then refuses it and says why.
+    If the server's account is unknown, every user can read the file. Once keys are in it, the worker refuses such a
+    file and says why.
     """
-    server = accounts.server((places.user_scripts, places.config_dir))
+    server = accounts.server_account((paths.user_scripts, paths.config_dir))
     mode = 0o640 if server and os.geteuid() in (0, server.uid) else 0o644
     group = server.gid if server and os.geteuid() == 0 else None
-    return File(places.config, artifacts.configuration(), mode, group)
+    return File(paths.config, artifacts.configuration(), mode, group)
 
 
-def _change(places: Places, file: File, before: Record | None) -> Change:
-    if file.path == places.config and os.path.lexists(file.path):
+def _change(paths: InstallPaths, file: File, manifest: Manifest | None) -> Change:
+    if file.path == paths.config and os.path.lexists(file.path):
         return Change("keep", file)
     try:
-        old = content(file.path)
+        old = read_regular_file(file.path)
     except FileNotFoundError:
         return Change("write", file)
-    mine = before is not None and before.owns(file.path, old)
+    is_installed = manifest is not None and manifest.owns(file.path, old)
     if old != file.text.encode():
-        return Change("change", file, old.decode()) if mine else Change("keep", file)
+        return Change("change", file, old.decode()) if is_installed else Change("keep", file)
     status = file.path.stat()
-    right = (stat.S_IMODE(status.st_mode), status.st_uid) == (file.mode, os.geteuid())
-    return Change("same" if right or not mine else "mode", file)
+    is_right = (stat.S_IMODE(status.st_mode), status.st_uid) == (file.mode, os.geteuid())
+    return Change("same" if is_right or not is_installed else "mode", file)
 
 
-def _missing(places: Places) -> list[Path]:
-    return [folder for folder in places.folders() if not folder.exists()]
+def apply_install(paths: InstallPaths, plan: InstallPlan) -> None:
+    """Make the changes. Errors: CONFIG for a folder that cannot be written to, before any change is made; OSError.
+
+    The manifest is written first, with the old digests and the new ones: after a crash, the next run knows every file
+    that this one wrote.
+    """
+    _check_access(plan)
+    for folder in plan.folders:
+        _make_folder(folder)
+    writes = [change for change in plan.changes if change.kind in ("write", "change", "mode")]
+    if writes:
+        old = plan.old_manifest.digests if plan.old_manifest else {}
+        both = {path: [*old.get(path, ()), *new] for path, new in plan.manifest.digests.items()}
+        artifacts.write(replace(plan.manifest, digests=both).as_file(paths))
+    for change in writes:
+        artifacts.write(change.file)
+    for path in plan.outdated:
+        path.unlink()
+        sync_folder(path.parent)
+    if plan.old_manifest != plan.manifest or writes:
+        artifacts.write(plan.manifest.as_file(paths))
 
 
-def check_access(todo: Installing) -> None:
-    """Errors: CONFIG for a folder that cannot be written to, before anything is."""
-    for path in (*todo.folders, *(change.file.path for change in todo.changes)):
-        folder = accounts.nearest(path.parent)
+def _check_access(plan: InstallPlan) -> None:
+    for path in (*plan.folders, *(change.file.path for change in plan.changes)):
+        folder = accounts.nearest_existing(path.parent)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise wrong(str(folder), "cannot be written to by this user. Run this as root, or name other folders.")
 
 
-def carry_out(places: Places, todo: Installing) -> None:
-    """Make the changes. The record goes first, so that a second run after a crash knows what the first one wrote."""
-    check_access(todo)
-    for folder in todo.folders:
-        _make(folder)
-    writes = [change for change in todo.changes if change.kind in ("write", "change", "mode")]
-    if writes:
-        old = todo.before.digests if todo.before else {}
-        both = {path: [*old.get(path, ()), *new] for path, new in todo.record.digests.items()}
-        artifacts.write(replace(todo.record, digests=both).file(places))
-    for change in writes:
-        artifacts.write(change.file)
-    for path in todo.outdated:
-        path.unlink()
-        artifacts.sync(path.parent)
-    if todo.before != todo.record or writes:
-        artifacts.write(todo.record.file(places))
-
-
-def _make(folder: Path) -> None:
-    """A folder with its mode; whoever owns the one above it may have put a link in its place by now."""
+def _make_folder(folder: Path) -> None:
+    """Make a folder and set its mode. The owner of the folder above may have put a symbolic link there meanwhile."""
     folder.mkdir(0o700)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
@@ -159,34 +161,34 @@ def _make(folder: Path) -> None:
         os.close(descriptor)
 
 
-def removing(places: Places) -> Removing | None:
-    """What `uninstall` has to do; None where nothing was installed. Errors: CONFIG, OSError."""
-    record = read(places)
-    if record is None:
+def plan_removal(paths: InstallPaths) -> RemovalPlan | None:
+    """What `uninstall` has to do; None if nothing is installed. Errors: CONFIG, OSError."""
+    manifest = read_manifest(paths)
+    if manifest is None:
         return None
-    for path in record.elsewhere(places):
-        raise wrong(str(path), "was installed too. Give the options that install was given, for folders and --config.")
+    for path in manifest.files_elsewhere(paths):
+        raise wrong(str(path), "was installed too. Run uninstall with the folders and --config that install was given.")
     files: list[Path] = []
     kept: list[Path] = []
-    for path in reversed(places.files()):
-        if str(path) in record.digests and path.exists():
-            (files if record.owns(path, content(path)) else kept).append(path)
-    folders = [folder for folder in reversed(places.folders()) if str(folder) in record.folders]
-    return Removing([*files, places.record], kept, folders)
+    for path in reversed(paths.files()):
+        if str(path) in manifest.digests and path.exists():
+            (files if manifest.owns(path, read_regular_file(path)) else kept).append(path)
+    folders = [folder for folder in reversed(paths.folders()) if str(folder) in manifest.folders]
+    return RemovalPlan([*files, paths.manifest], kept, folders)
 
 
-def remove(todo: Removing) -> Sequence[Path]:
-    """Take it away; the folders that went, for those with somebody's files in them stay. Errors: OSError."""
-    for path in todo.files:
+def apply_removal(plan: RemovalPlan) -> Sequence[Path]:
+    """Remove the files, and the folders that are empty then; the folders that were removed. Errors: OSError."""
+    for path in plan.files:
         path.unlink()
-        artifacts.sync(path.parent)
-    gone = []
-    for folder in todo.folders:
+        sync_folder(path.parent)
+    removed = []
+    for folder in plan.folders:
         try:
             folder.rmdir()
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
                 raise
         else:
-            gone.append(folder)
-    return gone
+            removed.append(folder)
+    return removed

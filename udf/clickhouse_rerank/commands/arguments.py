@@ -1,0 +1,124 @@
+"""The arguments of `clickhouse-rerank`: one parser for all commands, with their help texts."""
+
+import argparse
+from pathlib import Path
+
+from .. import __version__
+from ..config.settings import DEFAULT_CONFIG
+from ..engine.formats import FORMATS
+
+SHELLS = ("bash", "zsh", "fish")
+"""The shells that `completion` prints a script for."""
+_USER_SCRIPTS = Path("/var/lib/clickhouse/user_scripts")
+_CONFIG_DIR = Path("/etc/clickhouse-server")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser; `command` of its result is the name of the command."""
+    parser = argparse.ArgumentParser(prog="clickhouse-rerank", description="Rerank as a SQL function for ClickHouse.")
+    parser.add_argument("--version", action="version", version=f"clickhouse-rerank {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    paths = _path_options()
+
+    demo = commands.add_parser("demo", help="run a RAG query on the embedded engine, before and after Rerank")
+    demo.add_argument("--provider", default="BM25", help="the provider that reranks (default: BM25, needs no key)")
+    demo.add_argument("--base-url", default="", help="the provider's URL, for example that of your own server")
+    demo.add_argument("--model", default="", help="the provider's model")
+
+    sql = commands.add_parser("sql", help="run SQL on the embedded engine with Rerank and its wrappers")
+    sql.add_argument("query", help="the statements; - reads them from standard input")
+    sql.add_argument("--path", default="", metavar="DIR", help="folder that keeps the tables (default: tables are not kept)")
+    sql.add_argument(
+        "--format", default="", help="output format (default: PrettyCompact on a terminal, else TabSeparated)"
+    )
+
+    install = commands.add_parser(
+        "install", parents=[paths], help="register Rerank with a ClickHouse server or in a chDB udf_path"
+    )
+    install.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="row format between server and worker (default: the installed one, else JSONEachRow)",
+    )
+    install.add_argument(
+        "--pool-size",
+        type=_positive,
+        metavar="N",
+        help="maximum number of worker processes (default: the installed number, else 16)",
+    )
+    install.add_argument("--dry-run", action="store_true", help="print every change, but change nothing")
+
+    uninstall = commands.add_parser(
+        "uninstall", parents=[paths], help="remove the files that install wrote, and nothing else"
+    )
+    uninstall.add_argument("--dry-run", action="store_true", help="print what would be removed, but remove nothing")
+
+    bundle = commands.add_parser(
+        "bundle", help="write the ZIP file for ClickHouse Cloud and print its console's values"
+    )
+    bundle.add_argument(
+        "--output",
+        type=Path,
+        default=Path("rerank.zip"),
+        metavar="FILE",
+        help="ZIP file to write (default: rerank.zip)",
+    )
+    bundle.add_argument("--format", choices=FORMATS, default="RowBinary", help="row format between service and worker")
+    bundle.add_argument("--config", type=Path, metavar="FILE", help="configuration to include, with the keys in it")
+
+    functions = commands.add_parser("functions", help="print the SQL that creates the wrappers, one per provider")
+    functions.add_argument("--on-cluster", default="", metavar="NAME", help="create them on every node of a cluster")
+    functions.add_argument("--replace", action="store_true", help="CREATE OR REPLACE instead of IF NOT EXISTS")
+
+    providers = commands.add_parser("providers", help="print the providers with their defaults and limits")
+    providers.add_argument("--format", choices=("text", "markdown"), default="text", help="output format")
+
+    check = commands.add_parser("check", parents=[paths], help="check an installation and print one line per finding")
+    check.add_argument(
+        "--url",
+        default="",
+        help="a running server to check too, as http://user@host:8123/; set its password in CLICKHOUSE_PASSWORD",
+    )
+    check.add_argument(
+        "--no-calls", action="store_true", help="do not send a document to the provider of each credential"
+    )
+
+    commands.add_parser("masking", help="print query_masking_rules that hide keys in SQL from the server's logs")
+
+    completion = commands.add_parser("completion", help="print the script that lets a shell complete this command")
+    completion.add_argument("shell", choices=SHELLS, help="the shell that reads the script")
+
+    commands.add_parser("worker", help="run the process that ClickHouse starts", add_help=False)
+    return parser
+
+
+def _path_options() -> argparse.ArgumentParser:
+    """The options that say where an installation is."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--user-scripts",
+        type=Path,
+        default=_USER_SCRIPTS,
+        metavar="DIR",
+        help=f"the server's user_scripts_path (default: {_USER_SCRIPTS})",
+    )
+    parser.add_argument(
+        "--config-dir",
+        type=Path,
+        default=_CONFIG_DIR,
+        metavar="DIR",
+        help=f"the folder of the server's config.xml (default: {_CONFIG_DIR})",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help=f"the configuration of Rerank (default: CLICKHOUSE_RERANK_CONFIG, else {DEFAULT_CONFIG})",
+    )
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return int(text)
