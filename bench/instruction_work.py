@@ -26,7 +26,7 @@ from clickhouse_rerank.network.transport import Response
 from clickhouse_rerank.providers.wires import WIRES
 from clickhouse_rerank.request import plan
 from clickhouse_rerank.request.endpoint import resolve
-from clickhouse_rerank.types import Row
+from clickhouse_rerank.types import Ranking, Row
 
 TIMES = 40
 _WORK = Work(TIMES, 20, 500)
@@ -57,7 +57,13 @@ def steps() -> dict[str, Callable[[int], object]]:
     body = prepared(b"/0/10/200")[1].partition(b"\r\n\r\n")[2]
     reply = Response(200, {"content-type": "application/json"}, body)
     scores = WIRES[endpoint.wire].scores(responses.payload(reply, endpoint), calls[0])
-    ranking = plan.ranking(rows[0], positions, scores, endpoint)
+    parts = plan.parts(calls[0], endpoint)
+
+    def ranked(n: int) -> Ranking:
+        call_scores = plan.gathered(parts, [scores])
+        return plan.ranking(rows[n], plan.row_scores(rows[n], positions, calls[n], call_scores), endpoint)
+
+    ranking = ranked(0)
 
     def add_format(name: str, fmt: Format) -> None:
         raws = [ENCODED[name](row) for row in rows]
@@ -84,7 +90,7 @@ def steps() -> dict[str, Callable[[int], object]]:
     every["wire: answer to scores"] = lambda n: WIRES[endpoint.wire].scores(
         responses.payload(reply, endpoint), calls[n]
     )
-    every["plan: scores to ranking"] = lambda n: plan.ranking(rows[n], positions, scores, endpoint)
+    every["plan: scores to ranking"] = ranked
     return every
 
 

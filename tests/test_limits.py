@@ -213,7 +213,7 @@ def test_a_block_and_a_call_have_their_limits(worker: Start, provider: Provider,
     assert told == [False, True, False, True] and len(provider.requests) == 2
     said = one.finish()[2].decode()
     assert "Rerank: TOO_MANY_ROWS: A block may have 20 rows (limits.max_rows); one has 21." in said
-    assert "Rerank: TOO_MANY_DOCUMENTS: A call may have 4 documents (limits.max_documents); one has more." in said
+    assert "Rerank: TOO_MANY_DOCUMENTS: A call may have 4 documents (limits.max_documents); one has 5." in said
 
 
 def test_without_limits_nothing_is_counted(provider: Provider) -> None:

@@ -26,7 +26,7 @@ from clickhouse_rerank.config.tables import CacheSettings, LogSettings
 from clickhouse_rerank.errors import CallerError
 from clickhouse_rerank.request.endpoint import Endpoint, resolve
 from clickhouse_rerank.request.others import Options
-from clickhouse_rerank.types import Call, Row, Scores
+from clickhouse_rerank.types import Call, CallScores, Row, Scores
 from conftest import Worker, worker_environment
 from provider import Provider, Reply, Request, cohere
 from shared_cache import answer, configured, shared
@@ -310,7 +310,7 @@ def known(call: Call, endpoint: Endpoint, kept: Cache) -> list[bool]:
 def test_whatever_may_change_a_score_is_part_of_the_key(tmp_path: Path, what: str, stored: str) -> None:
     """Another value of one of them is another entry; the same call is known."""
     kept = Cache(CacheSettings(path=str(tmp_path / "scores") if stored == "file" else ""))
-    kept.look(CALL, ENDPOINT).keep([(0, 0.5), (1, 0.25)])
+    kept.look(CALL, ENDPOINT).keep(CallScores([0.5, 0.25]))
     assert known(CALL, ENDPOINT, kept) == [True, True]
     only_new = stored == "file" and what == "document"
     assert known(*OTHERS[what], kept) == [only_new, False]
@@ -321,7 +321,7 @@ def test_another_version_asks_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """It may read answers in another way."""
     caching = CacheSettings(path=str(tmp_path / "scores"))
     first = Cache(caching)
-    first.look(CALL, ENDPOINT).keep([(0, 0.5), (1, 0.25)])
+    first.look(CALL, ENDPOINT).keep(CallScores([0.5, 0.25]))
     first.close()
     assert known(CALL, ENDPOINT, Cache(caching)) == [True, True]
     monkeypatch.setattr(scores, "__version__", "another")
@@ -331,7 +331,7 @@ def test_another_version_asks_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_parts_of_a_key_do_not_run_into_each_other() -> None:
     """The same characters, cut elsewhere, are another call."""
     kept = Cache(CacheSettings())
-    kept.look(CALL, ENDPOINT).keep([(0, 0.5), (1, 0.25)])
+    kept.look(CALL, ENDPOINT).keep(CallScores([0.5, 0.25]))
     for call in (
         replace(CALL, documents=["on", "etwo"]),
         replace(CALL, documents=["onetwo"]),
@@ -350,7 +350,7 @@ def test_texts_that_look_alike_to_the_provider_are_told_apart(provider: Provider
     for text in texts:
         call = replace(CALL, documents=[text])
         assert known(call, ENDPOINT, kept) == [False]
-        kept.look(call, ENDPOINT).keep([(0, 0.5)])
+        kept.look(call, ENDPOINT).keep(CallScores([0.5]))
 
 
 # A new field changes scores, who may see them, or neither: decide, and put it into the key or here.
@@ -380,7 +380,7 @@ def test_memory_forgets() -> None:
 
     def keep(name: str, documents: int = 1) -> Call:
         call = replace(CALL, query=name, documents=[f"d{i}" for i in range(documents)])
-        kept.look(call, ENDPOINT).keep([(i, 0.5) for i in range(documents)])
+        kept.look(call, ENDPOINT).keep(CallScores([0.5] * documents))
         return call
 
     first = keep("first")

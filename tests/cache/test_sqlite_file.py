@@ -17,7 +17,6 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
-from shared_cache import answer, shared
 
 import engine_bytes
 from asking import DOCUMENTS, KEY, QUERY, RIGHT, asked, row, settings
@@ -27,6 +26,7 @@ from clickhouse_rerank.config.settings import Settings
 from clickhouse_rerank.config.tables import CacheSettings
 from conftest import Worker
 from provider import Provider
+from shared_cache import answer, shared
 
 Start = Callable[..., Worker]
 
@@ -73,7 +73,7 @@ def test_values_come_back_from_other_processes(path: Path) -> None:
     """Before they are written to who put them, afterwards to everybody, with one secret; many at a time, too."""
     one, other = opened(path), opened(path)
     assert one.secret == other.secret != b""
-    values = {key: key[::-1] for key in keys(sqlite_file._HOLD - 1)}
+    values = {key: key[::-1] for key in keys(sqlite_file._BATCH - 1)}
     one.put(values)
     assert one.get(keys(2000)) == values
     assert other.get(keys(2000)) == {}
@@ -278,11 +278,11 @@ def without_secret(path: Path) -> None:
 
 SPOILED: dict[str, tuple[Callable[[Path], None], str]] = {
     "a folder of everybody's": (broken_folder, "is no folder of the server's user alone"),
-    "a file that all may read": (read_by_all, "it is no file that only the server's user can use (mode 600)"),
-    "a symbolic link": (link, "it is no file that only the server's user can use (mode 600)"),
-    "a folder": (Path.mkdir, "it is no file that only the server's user can use (mode 600)"),
-    "another database": (of_something_else, "it is a file of something else"),
-    "an empty file": (with_bytes(b""), "it is a file of something else"),
+    "a file that all may read": (read_by_all, "it is not a file that only the server's user can use (mode 600)"),
+    "a symbolic link": (link, "it is not a file that only the server's user can use (mode 600)"),
+    "a folder": (Path.mkdir, "it is not a file that only the server's user can use (mode 600)"),
+    "another database": (of_something_else, "it is a file of another program"),
+    "an empty file": (with_bytes(b""), "it is a file of another program"),
     "no database": (with_bytes(b"some text\n" * 1000), "file is not a database"),
     "no secret": (without_secret, "it is damaged"),
 }
@@ -356,10 +356,10 @@ def test_a_locked_file_delays_and_loses_writes_only(path: Path, logged: Callable
         writer.execute("BEGIN IMMEDIATE")
         for batch in range(20):
             one.put(dict.fromkeys(keys(500, 500 * batch), b"more"))
-        assert len(one._pending) <= sqlite_file._MOST_HELD
+        assert len(one._pending) <= sqlite_file._MAX_PENDING
         one.close()
         writer.execute("ROLLBACK")
-    assert [line.partition(": ")[2] for line in logged()] == ["it is locked by who writes to it"]
+    assert [line.partition(": ")[2] for line in logged()] == ["another process holds its lock"]
 
 
 def test_a_disk_that_fills_up_in_use_is_survived(worker: Start, provider: Provider, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from clickhouse_rerank.errors import CallerError, RequestRejectedError
 from clickhouse_rerank.providers import PROVIDERS, RequestLimits
 from clickhouse_rerank.request import plan
 from clickhouse_rerank.request.endpoint import Endpoint, resolve
-from clickhouse_rerank.types import Call, Row
+from clickhouse_rerank.types import Call, CallScores, Row, RowScores
 from resolved import resolved
 
 
@@ -65,14 +65,15 @@ def test_splitting_does_not_change_the_ranking(scores: list[float], top_k: int, 
     whole, split = limited(limits=RequestLimits()), limited(limits=RequestLimits(documents=size))
 
     def ranking(endpoint: Endpoint) -> list[tuple[int, float]]:
-        _, parts = asked(found, endpoint, top_k)
+        call, parts = asked(found, endpoint, top_k)
         answers = []
         for part in parts:
             numbered = list(enumerate(scores[part.start : part.start + len(part.call.documents)]))
             best = sorted(numbered, key=lambda pair: -pair[1])[: part.call.top_n]
             answers.append(best[::-1])
         one = row(found, top_k)
-        return plan.ranking(one, plan.scored_positions(one), plan.merged(parts, answers), endpoint)
+        gathered = plan.gathered(parts, answers)
+        return list(plan.ranking(one, plan.row_scores(one, plan.scored_positions(one), call, gathered), endpoint))
 
     assert [score for _, score in ranking(split)] == [score for _, score in ranking(whole)]
     expected = sorted(enumerate(map(float32, scores)), key=lambda pair: (-pair[1], pair[0]))
@@ -106,7 +107,7 @@ def test_six_megabytes_for_sagemaker() -> None:
     assert [len(part.body) for part in parts] == [6_291_456]
     _, parts = asked(["a" * (room + 2), "b"], endpoint)
     assert [list(map(len, part.call.documents)) for part in parts] == [[room + 2], [1]]
-    with pytest.raises(RequestRejectedError, match="TOO_LARGE: SageMaker takes 6291456 bytes a request"):
+    with pytest.raises(RequestRejectedError, match="TOO_LARGE: SageMaker takes at most 6291456 bytes in a request"):
         asked(["a" * 6_291_456], endpoint)
 
 
@@ -126,7 +127,9 @@ def test_pairs_of_query_and_document_count_where_the_provider_counts_them() -> N
     found = [text[1:] + mark for mark in "abcd"]
     assert len(asked(found, endpoint, query=query)[1]) == 1
     assert len(asked([*found[:3], found[3] + "é"], endpoint, query=query)[1]) == 2
-    with pytest.raises(RequestRejectedError, match="TOO_LARGE: ZeroEntropy takes 5000000 bytes of query and document"):
+    with pytest.raises(
+        RequestRejectedError, match="TOO_LARGE: ZeroEntropy takes at most 5000000 bytes of query and doc"
+    ):
         asked(["x" * 5_000_000], endpoint)
 
 
@@ -169,7 +172,7 @@ def test_a_listwise_model_never_gets_a_part_of_a_list(provider: str, base_url: s
     with pytest.raises(CallerError) as raised:
         asked(["a", "b", "c"], endpoint)
     assert raised.value.code == "BAD_ARGUMENT"
-    assert "2 documents" in str(raised.value) and "jina-reranker-v3 scores documents against each other" in str(
+    assert "at most 2 documents" in str(raised.value) and "jina-reranker-v3 scores documents against each other" in str(
         raised.value
     )
 
@@ -177,7 +180,7 @@ def test_a_listwise_model_never_gets_a_part_of_a_list(provider: str, base_url: s
 def test_a_listwise_list_over_a_limit_of_bytes_is_refused_too() -> None:
     """The other way in which it would have to be cut."""
     endpoint = limited("Jina", limits=RequestLimits(body_bytes=200))
-    with pytest.raises(CallerError, match="BAD_ARGUMENT: A request of Jina holds 200 bytes"):
+    with pytest.raises(CallerError, match="BAD_ARGUMENT: A request to Jina holds at most 200 bytes"):
         asked(["a" * 50] * 4, endpoint)
 
 
@@ -204,7 +207,8 @@ def test_blank_documents_are_never_sent_and_come_last(found: list[str], top_k: i
     one = row(found, top_k)
     positions = list(plan.scored_positions(one))
     assert positions == [i for i, text in enumerate(found) if text.strip()]
-    ranking = plan.ranking(one, positions, [(at, float(at)) for at in range(len(positions))], resolved("Cohere"))
+    scores = RowScores([float(i) if text.strip() else None for i, text in enumerate(found)])
+    ranking = plan.ranking(one, scores, resolved("Cohere"))
     scored = [index for index, score in ranking if not math.isnan(score)]
     blank = [index for index, score in ranking if math.isnan(score)]
     assert [index for index, _ in ranking] == scored + blank
@@ -215,7 +219,7 @@ def test_blank_documents_are_never_sent_and_come_last(found: list[str], top_k: i
 def ranked(scores: list[float], **others: object) -> list[tuple[int, float]]:
     endpoint = resolve("Cohere", "", "key", json.dumps(others), Settings())
     one = row([f"text {i}" for i in range(len(scores))] + [""], 10)
-    return plan.ranking(one, plan.scored_positions(one), list(enumerate(scores)), endpoint)
+    return list(plan.ranking(one, RowScores([*scores, None]), endpoint))
 
 
 def test_min_score_and_normalize() -> None:
@@ -224,8 +228,38 @@ def test_min_score_and_normalize() -> None:
     assert ranked([0.1, 0.1], min_score=0.1) == [(0, float32(0.1)), (1, float32(0.1))]
     assert ranked([-1000.0, 0.0, 1000.0], normalize="sigmoid", min_score=0.0) == [(2, 1.0), (1, 0.5), (0, 0.0)]
     assert ranked([2.0], normalize="none")[0] == (0, 2.0)
+    assert ranked([2.0], min_score=1e300) == []  # beyond Float32
+    assert ranked([2.0], min_score=-1e300) == [(0, 2.0)]
 
 
 def test_equal_scores_are_in_order_of_position() -> None:
     """Also scores that only Float32 makes equal."""
     assert [index for index, _ in ranked([0.5, 0.5 + 1e-12, 0.5 - 1e-12], min_score=0)] == [0, 1, 2]
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c", "", " "]), min_size=1, max_size=12), st.booleans())
+def test_each_document_gets_the_score_of_its_text(found: list[str], is_listwise: bool) -> None:
+    """Whether equal documents are sent once or each for itself; blank ones get none."""
+    one = row(found)
+    positions = plan.scored_positions(one)
+    call = plan.call(one, positions, resolved("Jina" if is_listwise else "Cohere"))
+    assert len(call.documents) == (len(positions) if is_listwise else len({text for text in found if text.strip()}))
+    scores = CallScores([float(ord(text)) for text in call.documents])
+    assert plan.row_scores(one, positions, call, scores) == [float(ord(t)) if t.strip() else None for t in found]
+
+
+def test_a_listwise_score_belongs_to_its_position() -> None:
+    """Equal documents may have different scores there, and blank documents move none of them."""
+    one = row(["", "a", "a", " ", "b"])
+    positions = plan.scored_positions(one)
+    call = plan.call(one, positions, resolved("Jina"))
+    assert plan.row_scores(one, positions, call, CallScores([0.3, 0.2, None])) == [None, 0.3, 0.2, None, None]
+
+
+@given(st.lists(st.sampled_from([None, 0.0, 0.5]), min_size=1, max_size=12))
+def test_fresh_scores_fill_the_gaps_between_known_ones(known: list[float | None]) -> None:
+    """In their order; known scores, zero included, stay."""
+    gaps = [i for i, score in enumerate(known) if score is None]
+    fresh = CallScores([float(i + 1) for i in gaps])
+    completed = plan.completed(CallScores(known), fresh)
+    assert completed == [float(i + 1) if score is None else score for i, score in enumerate(known)]

@@ -235,15 +235,15 @@ def test_equal_rows_count_in_one_line_or_in_one_more(
     one.send(engine_bytes.chunk([same] * 5, "JSONEachRow"))
     one.lines(5)
     assert [line["rows"] for line in lines(tmp_path / "kept")] == [5]
-    kept = recorder.Usage(UsageSettings(str(tmp_path / "usage.jsonl")))
-    account = recorder.RowUsage()
-    with kept.asking(_endpoint(provider.url), 0, account) as line:
+    kept = recorder.UsageRecorder(UsageSettings(str(tmp_path / "usage.jsonl")))
+    usage = recorder.RowUsage()
+    with kept.line(_endpoint(provider.url), 0, usage) as line:
         line.documents = 3
-    account.decided(degraded=True)
-    kept.repeated(account)
-    assert kept._written()
+    usage.decide(degraded=True)
+    kept.repeat(usage)
+    assert kept._try_to_write()
     for _ in range(3):
-        kept.repeated(account)
+        kept.repeat(usage)
     kept.close()
     first, second = lines(tmp_path)
     assert (first["rows"], first["degraded"], first["documents"]) == (2, 2, 3)
@@ -281,12 +281,12 @@ def test_rows_that_ask_nobody_have_no_line(provider: Provider, tmp_path: Path) -
 
 def test_nothing_is_written_where_nobody_asks_for_it(provider: Provider, tmp_path: Path) -> None:
     """No file, and no line kept in memory."""
-    kept = recorder.Usage(UsageSettings())
-    account = recorder.RowUsage()
-    with kept.asking(_endpoint(provider.url), 0, account):
+    kept = recorder.UsageRecorder(UsageSettings())
+    usage = recorder.RowUsage()
+    with kept.line(_endpoint(provider.url), 0, usage):
         pass
-    kept.repeated(account)
-    assert not kept.is_due() and kept._held == []
+    kept.repeat(usage)
+    assert not kept.is_due() and kept._pending == {}
 
 
 @pytest.mark.parametrize(
@@ -480,9 +480,9 @@ def no_parent(path: Path) -> None:
 
 HINDRANCES: dict[str, tuple[Callable[[Path], object], str]] = {
     "symlink": (symlink, "Too many levels of symbolic links"),
-    "fifo": (os.mkfifo, "it is no file of the server's user alone"),
+    "fifo": (os.mkfifo, "it is not a file, or another user owns it or may write to it"),
     "folder": (lambda path: path.mkdir(), "Is a directory"),
-    "everybody may write": (everybody, "it is no file of the server's user alone"),
+    "everybody may write": (everybody, "it is not a file, or another user owns it or may write to it"),
     "everybody may write to the folder": (open_folder, "is no folder of the server's user alone"),
     "the folder is a link": (folder_link, "is no folder of the server's user alone"),
     "the folder is a dangling link": (no_parent, "is no folder of the server's user alone"),
@@ -531,17 +531,17 @@ def test_a_lock_that_is_not_let_go_is_waited_for_but_not_for_ever(
     provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The lines of that time are lost; the loop goes on meanwhile."""
-    monkeypatch.setattr(recorder, "_TIMES", 3)
+    monkeypatch.setattr(recorder, "_MAX_TRIES", 3)
     path = tmp_path / "usage.jsonl"
     with path.open("a") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        kept = recorder.Usage(UsageSettings(str(path)))
-        with kept.asking(_endpoint(provider.url), 0, recorder.RowUsage()):
+        kept = recorder.UsageRecorder(UsageSettings(str(path)))
+        with kept.line(_endpoint(provider.url), 0, recorder.RowUsage()):
             pass
         with caplog.at_level(logging.WARNING, "clickhouse_rerank"):
             asyncio.run(kept.write())
-    assert ["it is locked" in record.getMessage() for record in caplog.records] == [True]
-    assert path.read_text() == "" and kept._held == []
+    assert ["another process holds its lock" in record.getMessage() for record in caplog.records] == [True]
+    assert path.read_text() == "" and kept._pending == {}
 
 
 @pytest.mark.parametrize(

@@ -1,198 +1,233 @@
-"""One row -> its ranking: resolve, plan, ask, merge. Knows no stream and no format."""
+"""One row -> its ranking. Knows no stream and no format.
+
+A row's arguments give an endpoint with its fallbacks (`_prepare`). For each endpoint in turn (`_first_answer`) the
+documents become a call, the cache gives the scores that are known, and the rest is planned as requests (`_plan`); the
+client or a scorer gives the missing scores (`_scores`). The first endpoint that answers decides the ranking (`rank`).
+"""
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import NamedTuple
 
-from .cache.scores import Cache, Found
+from .cache.scores import Cache, Lookup
 from .client import Client, Deadline
 from .config.settings import Settings
-from .config.tables import CacheSettings
 from .errors import CallerError, ProviderFailedError, RequestRejectedError
 from .network import ssrf_guard
 from .network.transport import Transport
 from .providers.base_url import parse_url
 from .request import plan
 from .request.endpoint import Endpoint, resolve
-from .types import Call, Ranking, Row, Scores
+from .types import Call, CallScores, Ranking, Row, RowScores, Scores
 from .usage import dry_run
-from .usage.recorder import RowUsage, Usage, UsageLine
+from .usage.recorder import RowUsage, UsageLine, UsageRecorder
 
-_Look = Callable[[Call, Endpoint], Found]
 _KEYS_HOLD_S = 5.0  # a key file that changed is seen within this time
 
 
+class _Planned(NamedTuple):
+    """A call to one endpoint, as far as it can be planned without asking anyone."""
+
+    call: Call
+    lookup: Lookup | None
+    """What the cache knows; None where a scorer in the worker scores the call."""
+    parts: Sequence[plan.Part]
+    """The requests for what the cache does not know."""
+
+
 class Reranker:
-    """Ranks rows, many at a time; holds the connections."""
+    """Ranks rows, many at a time. Owns the client, the cache and the usage log."""
 
     def __init__(self, settings: Settings, transport: Transport | None = None) -> None:
         self._settings = settings
         self._client = Client(settings, transport)
         self.counts = self._client.counts
         self._cache = Cache(settings.cache)
-        self._no_cache = Cache(CacheSettings(memory_s=0))
-        self._usage = Usage(settings.usage)
+        self._usage = UsageRecorder(settings.usage)
         self._resolve = lru_cache(maxsize=256)(self._resolve_anew)
 
-    async def rank(self, row: Row, account: RowUsage | None = None, digest: bytes = b"") -> Ranking:
-        """The best `top_k` documents of a row; `account` keeps what that took, `digest` tells the row from any other.
+    async def rank(self, row: Row, usage: RowUsage | None = None, digest: bytes = b"") -> Ranking:
+        """The best `top_k` documents of a row.
 
+        `usage` takes what the row costs; `digest` is a hash of the whole row, which the cache can use.
         Errors: RerankError.
         """
-        endpoint = self._endpoint(row)
-        if not row.documents or row.top_k == 0:
-            return []
-        self._check(row)
-        positions = plan.scored_positions(row)
+        endpoint, positions = self._prepare(row)
         if not positions:
-            return plan.ranking(row, positions, [], endpoint)
-        account = account or RowUsage()
+            return plan.ranking(row, RowScores([None] * len(row.documents)), endpoint)
+        usage = usage or RowUsage()
         degraded = False
         try:
-            look = partial(self._cache_for(endpoint).look, digest=digest)
-            answering, scores = await self._first_answer(row, positions, endpoint, account, look)
+            answering, scores = await self._first_answer(row, positions, endpoint, usage, digest)
         except (ProviderFailedError, RequestRejectedError):
             if endpoint.options.on_error == "throw":
                 raise
             degraded = True
-            return plan.unscored(row) if endpoint.options.on_error == "passthrough" else []
+            return plan.unscored(row) if endpoint.options.on_error == "passthrough" else Ranking([])
         finally:
-            account.decided(degraded=degraded)
-        return plan.ranking(row, positions, scores, answering)
+            usage.decide(degraded=degraded)
+        return plan.ranking(row, scores, answering)
 
     def dry_run(self, row: Row) -> str | None:
-        """What ranking a row would send, where its options ask for that; else None. Errors: as those of `rank`."""
-        endpoint = self._endpoint(row)
-        if not endpoint.options.dry_run:
+        """What ranking a row would send, as JSON, if the row's `others` ask for a dry run; else None.
+
+        Errors: those of `rank` that need no response.
+        """
+        if not self._endpoint(row).options.dry_run:
             return None
+        endpoint, positions = self._prepare(row)
         if endpoint.url:
             ssrf_guard.check_host(parse_url(endpoint.url), self._settings.network)
-        positions: Sequence[int] = ()
-        if row.documents and row.top_k:
-            self._check(row)
-            positions = plan.scored_positions(row)
-        prices = self._settings.prices
-        if not positions:
-            return dry_run.text(endpoint, 0, 0, (), prices)
-        call = plan.call(row, positions, endpoint)
-        documents = len(call.documents)
-        if not endpoint.provider.wire:
-            return dry_run.text(endpoint, documents, 0, (), prices)
-        missing = self._cache_for(endpoint).look(call, endpoint).missing
-        if missing is None:
-            return dry_run.text(endpoint, documents, documents, (), prices)
-        parts = plan.parts(missing, endpoint)
+        line = UsageLine()  # counts, but goes into no log
+        parts = self._plan(row, positions, endpoint, line).parts if positions else ()
         for part in parts:
             self._client.check(part)
-        return dry_run.text(endpoint, documents, documents - len(missing.documents), parts, prices)
+        return dry_run.text(endpoint, line.documents, line.cached, parts, self._settings.prices)
 
-    def repeated(self, account: RowUsage) -> None:
-        """A row that equals one ranked before had its answer."""
-        self._usage.repeated(account)
+    def count_repeat(self, usage: RowUsage) -> None:
+        """Count a row that equals an earlier one, and has its ranking, in the usage of the earlier row."""
+        self._usage.repeat(usage)
 
-    async def record(self, *, every: bool) -> None:
-        """Write down what calls took so far; without `every`, if that was long ago."""
+    async def write_usage(self, *, every: bool) -> None:
+        """Write pending lines of the usage log: with `every` all of them now, else only if they are due."""
         if every or self._usage.is_due():
             await self._usage.write()
 
     def check_rows(self, rows: int) -> None:
-        """Errors: TOO_MANY_ROWS for a chunk that the operator does not allow."""
-        most = self._settings.limits.max_rows
-        if rows > most:
+        """Errors: TOO_MANY_ROWS for a chunk with more rows than the operator allows."""
+        limit = self._settings.limits.max_rows
+        if rows > limit:
             raise CallerError(
                 "TOO_MANY_ROWS",
-                f"A block may have {most} rows (limits.max_rows); one has {rows}. Set max_block_size, or rank fewer.",
+                f"A block may have {limit} rows (limits.max_rows); one has {rows}. Set max_block_size, or rank fewer.",
             )
 
-    def settle(self) -> None:
-        """Write down what is kept of the answers so far; for moments without work."""
-        self._cache.settle()
+    def flush_cache(self) -> None:
+        """Write pending scores to the cache's file; call it when there is no other work."""
+        self._cache.flush()
 
-    def leave(self) -> None:
-        """`settle` and `record`, before the process ends."""
+    def close_files(self) -> None:
+        """Write what is pending in the cache and the usage log, before the process ends."""
         self._cache.close()
         self._usage.close()
 
     async def aclose(self) -> None:
-        """Close all connections."""
-        self.leave()
+        """Close files and connections."""
+        self.close_files()
         await self._client.aclose()
+
+    def _prepare(self, row: Row) -> tuple[Endpoint, Sequence[int]]:
+        """The endpoint of a row, and the positions of the documents to score; none if the result needs no scores.
+
+        Errors: CallerError.
+        """
+        endpoint = self._endpoint(row)
+        if not row.documents or row.top_k == 0:
+            return endpoint, ()
+        limit = self._settings.limits.max_documents
+        if len(row.documents) > limit:
+            raise CallerError(
+                "TOO_MANY_DOCUMENTS",
+                f"A call may have {limit} documents (limits.max_documents); one has {len(row.documents)}. "
+                "Put LIMIT before groupArray.",
+            )
+        if not row.query.strip():
+            raise CallerError("BAD_ARGUMENT", "The query is empty. Pass the text to rank by.")
+        return endpoint, plan.scored_positions(row)
 
     def _endpoint(self, row: Row) -> Endpoint:
         now = int(time.monotonic() // _KEYS_HOLD_S)
         return self._resolve(row.provider, row.base_url, row.api_key, row.others, now)
 
-    def _check(self, row: Row) -> None:
-        most = self._settings.limits.max_documents
-        if len(row.documents) > most:
-            raise CallerError(
-                "TOO_MANY_DOCUMENTS", f"A call may have {most} documents (limits.max_documents); one has more."
-            )
-        if not row.query.strip():
-            raise CallerError("BAD_ARGUMENT", "The query is empty. Pass the text to rank by.")
-
     def _resolve_anew(self, provider: str, base_url: str, api_key: str, others: str, _: int) -> Endpoint:
         endpoint = resolve(provider, base_url, api_key, others, self._settings)
-        longest = self._settings.limits.row_deadline_s
-        for asked in (endpoint, *endpoint.fallbacks):
-            if (asked.options.timeout_s or 0) > longest:
-                raise CallerError("BAD_OTHERS", f"others.timeout_s must be at most {longest:g}, the server's limit.")
+        limit_s = self._settings.limits.row_deadline_s
+        for each in (endpoint, *endpoint.fallbacks):
+            if (each.options.timeout_s or 0) > limit_s:
+                raise CallerError("BAD_OTHERS", f"others.timeout_s must be at most {limit_s:g}, the server's limit.")
+        if not endpoint.options.cache:  # holds for the fallbacks of the call too
+            endpoint = replace(endpoint, fallbacks=tuple(map(_without_cache, endpoint.fallbacks)))
         return endpoint
 
-    def _cache_for(self, endpoint: Endpoint) -> Cache:
-        return self._cache if endpoint.options.cache else self._no_cache
-
     async def _first_answer(
-        self, row: Row, positions: Sequence[int], endpoint: Endpoint, account: RowUsage, look: _Look
-    ) -> tuple[Endpoint, Scores]:
-        """The first endpoint of the row's that answers, and what it says.
+        self, row: Row, positions: Sequence[int], endpoint: Endpoint, usage: RowUsage, digest: bytes
+    ) -> tuple[Endpoint, RowScores]:
+        """The first endpoint of the chain that answers, and its scores.
 
-        Those still to be asked share what is left of the row's time, so that a silent one leaves the others theirs.
+        Each endpoint gets an equal share of the time that is left for the row, so that a silent endpoint leaves time
+        for its fallbacks. Errors: ProviderFailedError of the last endpoint; RequestRejectedError of any endpoint, for
+        a fallback would get the same request.
         """
         limits = self._settings.limits
         left_s = endpoint.options.timeout_s or limits.row_deadline_s
         patience = Deadline(limits.rate_limit_wait_s)
         chain = (endpoint, *endpoint.fallbacks)
-        for nth, asked in enumerate(chain):
-            left = len(chain) - nth
-            deadline = Deadline(min(left_s / left, asked.options.timeout_s or left_s), patience)
+        for number, current in enumerate(chain):
+            endpoints_left = len(chain) - number
+            deadline = Deadline(min(left_s / endpoints_left, current.options.timeout_s or left_s), patience)
             try:
-                with self._usage.asking(asked, nth, account) as line:
-                    call = plan.call(row, positions, asked)
-                    scores = await self._scores(call, asked, deadline, look, line)
-                    return asked, plan.spread(row, positions, call, scores)
+                with self._usage.line(current, number, usage) as line:
+                    planned = self._plan(row, positions, current, line, digest)
+                    scores = await self._scores(planned, current, deadline, line)
+                    return current, plan.row_scores(row, positions, planned.call, scores)
             except ProviderFailedError:
-                if left == 1:
+                if endpoints_left == 1:
                     raise
                 left_s -= deadline.used_s()
         raise AssertionError("unreachable")
 
-    async def _scores(self, call: Call, endpoint: Endpoint, deadline: Deadline, look: _Look, line: UsageLine) -> Scores:
-        line.documents = len(call.documents)
-        if not endpoint.provider.wire:
-            return await asyncio.to_thread(_local, call)
-        found = look(call, endpoint)
-        if found.missing is None:
-            line.cached = line.documents
-            return found.scores
-        line.cached = line.documents - len(found.missing.documents)
-        return found.keep(await self._asked(found.missing, endpoint, deadline, line))
+    def _plan(
+        self, row: Row, positions: Sequence[int], endpoint: Endpoint, line: UsageLine, digest: bytes = b""
+    ) -> _Planned:
+        """The call of a row to one endpoint; its numbers of documents, cached scores and requests go into `line`.
 
-    async def _asked(self, call: Call, endpoint: Endpoint, deadline: Deadline, line: UsageLine) -> Scores:
-        parts = plan.parts(call, endpoint)
+        Errors: RequestRejectedError or CallerError for what does not fit into requests.
+        """
+        call = plan.call(row, positions, endpoint)
+        line.documents = len(call.documents)
+        if plan.is_local(endpoint):
+            return _Planned(call, None, ())
+        lookup = self._cache.look(call, endpoint, digest)
+        if lookup.missing is None:
+            line.cached = line.documents
+            return _Planned(call, lookup, ())
+        line.cached = line.documents - len(lookup.missing.documents)
+        parts = plan.parts(lookup.missing, endpoint)
         line.requests = len(parts)
+        return _Planned(call, lookup, parts)
+
+    async def _scores(self, planned: _Planned, endpoint: Endpoint, deadline: Deadline, line: UsageLine) -> CallScores:
+        lookup = planned.lookup
+        if lookup is None:
+            return await asyncio.to_thread(_score_in_worker, planned.call)
+        if not planned.parts:
+            return lookup.scores
+        fresh = plan.gathered(planned.parts, await self._answers(planned.parts, endpoint, deadline, line))
+        lookup.keep(fresh)
+        return plan.completed(lookup.scores, fresh)
+
+    async def _answers(
+        self, parts: Sequence[plan.Part], endpoint: Endpoint, deadline: Deadline, line: UsageLine
+    ) -> list[Scores]:
+        """What the endpoint says to each request; the first failure cancels the others."""
         if len(parts) == 1:
-            return await self._client.scores(parts[0], endpoint, deadline, line)
+            return [await self._client.scores(parts[0], endpoint, deadline, line)]
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._client.scores(part, endpoint, deadline, line)) for part in parts]
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
-        return plan.merged(parts, [task.result() for task in tasks])
+        return [task.result() for task in tasks]
 
 
-def _local(call: Call) -> Scores:
+def _without_cache(endpoint: Endpoint) -> Endpoint:
+    return replace(endpoint, options=replace(endpoint.options, cache=False))
+
+
+def _score_in_worker(call: Call) -> CallScores:
     from .scorers import bm25
 
     return bm25.scores(call)

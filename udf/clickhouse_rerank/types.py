@@ -1,21 +1,30 @@
-"""The records that travel through a call.
+"""The records of a row on its way through the package.
 
-Text is `str` decoded as UTF-8 with `surrogateescape`: ClickHouse Strings are arbitrary bytes, and this way invalid
-ones come back byte for byte. A text goes to a provider through `sendable`, which has no surrogates.
+Text is `str` decoded as UTF-8 with `surrogateescape`. ClickHouse Strings are arbitrary bytes, and this keeps invalid
+bytes as they are. `sendable` makes the text that a provider receives, which has no surrogates.
+
+Scores change their order three times on the way. Each order has a type of its own, so that mypy refuses to mix them:
+Scores (a response) -> CallScores (a call) -> RowScores (a row) -> Ranking (the result).
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, NewType
 
 _KEY = re.compile(r"[\x21-\x7e]{1,4096}")
 _NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 Scores = list[tuple[int, float]]
-"""(position in the documents asked about, relevance score), in any order; higher is more relevant."""
+"""What one response says: (position in the documents of the request, relevance score), in any order."""
 
-Ranking = list[tuple[int, float]]
+CallScores = NewType("CallScores", list[float | None])
+"""A relevance score for each document of a call, in the call's order; None where there is none."""
+
+RowScores = NewType("RowScores", list[float | None])
+"""A relevance score for each document of a row, in the row's order; None where there is none."""
+
+Ranking = NewType("Ranking", Sequence[tuple[int, float]])
 """(position in the row's documents, score), best first; the score is nan where a document was not scored."""
 
 
@@ -34,7 +43,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What one request asks: score `documents` (none blank, at least one) for `query`, return the best `top_n`.
+    """Documents to score for a query: `documents` has at least one, and none is blank. `top_n` is how many to return.
 
     `fields` are further members of the request body, by the provider's own names.
     """
@@ -46,18 +55,18 @@ class Call:
     fields: Mapping[str, object]
     score_label: str = ""
     sends_top_n: bool = True
-    """False where the API always returns all documents and refuses to be told how many."""
+    """False where the API always returns all documents and refuses a request with a number."""
 
 
 class BilledUnits(NamedTuple):
-    """What a provider says that one answer is billed for; 0 where it says nothing."""
+    """What a provider charges for one response; 0 where the response does not say."""
 
     tokens: float = 0
     search_units: float = 0
 
 
 class Secret:
-    """A string that does not show itself; `reveal()` gives it."""
+    """A string that its repr hides; `reveal()` returns it."""
 
     __slots__ = ("_value",)
 
@@ -68,7 +77,7 @@ class Secret:
         return self._value
 
     def is_sendable(self) -> bool:
-        """Whether it can stand in a header: HTTP libraries put a header that cannot into their exceptions."""
+        """Whether it is valid in a header. HTTP libraries put an invalid header into their exceptions."""
         return _KEY.fullmatch(self._value) is not None
 
     def __bool__(self) -> bool:

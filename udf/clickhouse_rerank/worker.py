@@ -1,8 +1,10 @@
-"""The process that ClickHouse starts: the only place with stdin, stdout, stderr and an exit code.
+"""The process that ClickHouse starts: the only module with command-line arguments of a worker and its exit code.
 
-Contract with the engine: rows in on fd 0; exactly as many answers out on fd 1, flushed as they are ready; at most one
-line a chunk on fd 2, before the chunk's last answer, since anything later fails the next query. Both outputs are moved
-to private descriptors first, so that no print, warning or library can reach them.
+Contract with the engine: rows come in on fd 0. Exactly as many answers go out on fd 1, each as soon as it is ready. On
+fd 2 goes at most one line per chunk, before the chunk's last answer: a later line would fail the next query. Both
+outputs are moved to private descriptors first (`engine.streams`), so that no print, warning or library can reach them.
+
+Exit codes: 0 when the input has ended and all of its rows are answered; 1 for anything else.
 """
 
 import asyncio
@@ -27,16 +29,17 @@ _USAGE = (
     "[--bundled FOLDER] [--progress FOLDER]"
 )
 _AFTER_EOF_S = 0.8
-_LOOK_FOR_END_S = 0.2
+"""Time to answer the last rows after the input has ended."""
+_POLL_FOR_EOF_S = 0.2
 READ_TIMEOUT_MS = 120_000
-"""command_read_timeout of the registration, which `--read-timeout-ms` names where it was changed."""
+"""command_read_timeout of the registration; `--read-timeout-ms` names another value."""
 _MARGIN_S = 5.0
-_GARBAGE_AFTER = 20_000
-"""New objects that start a search for unreachable ones: rows leave few, and searches took a tenth of the time."""
+_GC_THRESHOLD = 20_000
+"""New objects before a garbage collection: rows leave little garbage, and collections took a tenth of the time."""
 
 
 def _settings(arguments: "_Arguments") -> "Settings":
-    """The configuration, after which the variables are gone. Errors: CONFIG."""
+    """Read the configuration, then delete the environment variables that may hold keys. Errors: CONFIG."""
     from .config.settings import load
 
     settings = load(os.environ, embedded=arguments.embedded, bundled=arguments.bundled)
@@ -47,31 +50,31 @@ def _settings(arguments: "_Arguments") -> "Settings":
     if limits.row_deadline_s + limits.rate_limit_wait_s + _MARGIN_S > arguments.read_timeout_ms / 1000:
         raise CallerError(
             "CONFIG",
-            f"limits.row_deadline_s plus rate_limit_wait_s must stay {_MARGIN_S:g} s below the registration's "
-            f"command_read_timeout, {arguments.read_timeout_ms} ms. Raise that in rerank_function.xml and name it in "
-            "the command by --read-timeout-ms.",
+            f"limits.row_deadline_s plus limits.rate_limit_wait_s must be at least {_MARGIN_S:g} s below "
+            f"command_read_timeout, {arguments.read_timeout_ms} ms. Lower one of them, or raise that timeout in "
+            "rerank_function.xml, and pass the new number in the command there as --read-timeout-ms.",
         )
     return settings
 
 
-def _search_garbage_less() -> None:
-    gc.freeze()  # what is here now stays
-    gc.set_threshold(_GARBAGE_AFTER)
+def _collect_garbage_less() -> None:
+    gc.freeze()  # all objects so far live as long as the process
+    gc.set_threshold(_GC_THRESHOLD)
 
 
-async def _raised(error: RerankError) -> NoReturn:
-    """Report an error by ending the process: what is on stderr then is the query's, whatever the registration says."""
+async def _end_process(error: RerankError) -> NoReturn:
+    """Report an error by ending the process: only this fails the query where stderr_reaction cannot be set."""
     raise error
 
 
 async def _serve(streams: Streams, arguments: "_Arguments", transport: "Transport | None") -> int:
-    """Answer chunks until the input ends; the exit code."""
+    """Answer chunks until the input ends, and return the exit code."""
     from .config.tables import log
     from .engine.chunks import Answerer, Chunk
     from .engine.formats import FORMATS
     from .engine.framing import Framing
     from .reranker import Reranker
-    from .usage.counters import tell
+    from .usage.counters import publish
 
     settings = _settings(arguments)
     log(settings.log)
@@ -79,7 +82,7 @@ async def _serve(streams: Streams, arguments: "_Arguments", transport: "Transpor
     framing = Framing(fmt)
     chunks: asyncio.Queue[Chunk] = asyncio.Queue()
     reranker = Reranker(settings, transport)
-    report = _raised if arguments.bundled else streams.report
+    report = _end_process if arguments.bundled else streams.report
     answerer = Answerer(reranker, fmt, settings.limits.max_in_flight, streams.write, report)
 
     async def read_chunks() -> None:
@@ -93,9 +96,9 @@ async def _serve(streams: Streams, arguments: "_Arguments", transport: "Transpor
                     chunks.put_nowait(chunk)
             await asyncio.sleep(0)
             while chunk.is_full():
-                if streams.abandoned():
+                if streams.is_input_closed():
                     return
-                await chunk.freed(_LOOK_FOR_END_S)
+                await chunk.freed(_POLL_FOR_EOF_S)
 
     async def answer_chunks() -> NoReturn:
         while True:
@@ -103,11 +106,11 @@ async def _serve(streams: Streams, arguments: "_Arguments", transport: "Transpor
             await answerer.answer(chunk)
             chunks.task_done()
             if chunks.empty():
-                reranker.settle()
+                reranker.flush_cache()
 
-    _search_garbage_less()
+    _collect_garbage_less()
     if arguments.progress:
-        tell(reranker.counts, Path(arguments.progress))
+        publish(reranker.counts, Path(arguments.progress))
     reading = asyncio.create_task(read_chunks())
     answering = asyncio.create_task(answer_chunks())
     await asyncio.wait((reading, answering), return_when=asyncio.FIRST_COMPLETED)
@@ -115,27 +118,27 @@ async def _serve(streams: Streams, arguments: "_Arguments", transport: "Transpor
         answering.result()
     reading.result()
     if not framing.between_chunks:
-        reranker.leave()
+        reranker.close_files()
         return 1
-    # The input has ended: the session is over, or a person piped one chunk in and reads on.
+    # The input has ended: the session is over, or somebody piped rows in and waits for the answers.
     unanswered = asyncio.create_task(chunks.join())
     await asyncio.wait((unanswered, answering), return_when=asyncio.FIRST_COMPLETED, timeout=_AFTER_EOF_S)
     if answering.done():
         answering.result()
-    reranker.leave()
+    reranker.close_files()
     return 0 if unanswered.done() else 1
 
 
 class _Arguments(NamedTuple):
-    """What the command line says, which the registration, the embedded engine or a bundle writes."""
+    """The worker's command line, which the registration, the embedded engine or a bundle writes."""
 
     format_name: str = "JSONEachRow"
     embedded: bool = False
     read_timeout_ms: int = READ_TIMEOUT_MS
     bundled: str = ""
-    """The folder of the bundle that this runs from, under a registration without stderr_reaction; "" for none."""
+    """Folder of the bundle that contains this worker; its registration has no stderr_reaction. "" for no bundle."""
     progress: str = ""
-    """The folder to tell how far it is in; "" for none."""
+    """Folder for the file with the worker's progress; "" for none."""
 
 
 def _arguments(argv: Sequence[str]) -> _Arguments:
@@ -160,28 +163,33 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     return _Arguments(format_name, embedded, int(timeout_ms), found.get("--bundled", ""), found.get("--progress", ""))
 
 
+def _internal(error: Exception) -> RerankError:
+    """The INTERNAL error of an unexpected exception: its type, and the line of code that raised it."""
+    where = error.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    place = f"{where.tb_frame.f_code.co_filename.rpartition('/')[2]}:{where.tb_lineno}" if where else "?"
+    return RerankError("INTERNAL", f"{type(error).__name__} at {place}. Report it to clickhouse-rerank.")
+
+
 def main(argv: Sequence[str], transport: "Transport | None" = None) -> NoReturn:
-    """Run until the input ends; leaves the process without waiting for threads or connections.
+    """Run until the input ends, then end the process without waiting for threads or connections.
 
     `transport` carries the requests; by default, over HTTP.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the client that started the engine
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the client that started the engine
     streams = Streams()
     process_hardening.disable_core_dumps()
     code = 1
     try:
-        # Not asyncio.run: it would wait for threads that look up a name.
+        # Not asyncio.run, which would wait for threads that resolve a name.
         code = asyncio.new_event_loop().run_until_complete(_serve(streams, _arguments(argv), transport))
     except RerankError as error:
-        streams.say(error)
+        streams.write_error(error)
     except BrokenPipeError:
-        pass  # the engine has gone
-    except Exception as error:  # noqa: BLE001 - the last resort: the text may hold a key or a document, the type cannot
-        where = error.__traceback__
-        while where is not None and where.tb_next is not None:
-            where = where.tb_next
-        at = f"{where.tb_frame.f_code.co_filename.rpartition('/')[2]}:{where.tb_lineno}" if where else "?"
-        streams.say(RerankError("INTERNAL", f"{type(error).__name__} at {at}. Report it to clickhouse-rerank."))
+        pass  # the engine has closed the pipes
+    except Exception as error:  # noqa: BLE001 - its text may hold a key or a document; its type and place cannot
+        streams.write_error(_internal(error))
     finally:
         os._exit(code)
 

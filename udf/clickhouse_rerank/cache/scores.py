@@ -1,165 +1,148 @@
-"""Scores that were paid for before. Its keys are keyed hashes and its values numbers: no text is kept.
+"""Scores that were paid for before. The keys are keyed hashes and the values are numbers: no text is kept.
 
-In the process's memory a call is an entry, for some seconds, because ClickHouse evaluates a call of constants once per
-place it is written in. In a file, which the processes of a pool share, a pair of query and document is an entry, so
-that a changed list of candidates pays for its new documents only; a call is, where scores depend on one another.
+The memory of the process keeps an entry per call for some seconds, because ClickHouse evaluates a call with constant
+arguments once per place in a query. The file, which the processes of a pool share, keeps an entry per pair of query
+and document, so that a changed list of candidates pays for its new documents only. Where scores depend on the other
+documents of the list, it keeps an entry per call too.
 """
 
 import json
-import secrets
 import struct
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Protocol
 
 from .. import __version__
 from ..config.tables import CacheSettings
 from ..request.endpoint import Endpoint
-from ..types import Call, Scores
+from ..types import Call, CallScores
+from .memory import ScoreMemory
 
 if TYPE_CHECKING:
     from .sqlite_file import ScoreFile
 
-_MOST_ENTRIES = 4000
-_MOST_BYTES = 2 << 20
-_ENTRY_BYTES = 200
-"""What an entry takes in memory beside its value."""
-_MOST_ENDPOINTS = 256
+_MAX_ENDPOINTS = 256
 _KEY_BYTES = 16
+_SCORE = struct.Struct("<d")
 _JSON = json.JSONEncoder(sort_keys=True, default=repr).encode
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What is known of a call's scores, and what is left to ask."""
-
-    scores: Scores
-    missing: Call | None
-    """The call for what is not known; None when all is."""
-    keep: Callable[[Scores], Scores]
-    """Scores of `missing` -> scores of the whole call; keeps those that came."""
 
 
 class _Store(Protocol):
     secret: bytes
+    """Key of the hashes that are the store's keys."""
 
     def get(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]: ...
 
     def put(self, values: Mapping[bytes, bytes]) -> None: ...
 
 
+class Lookup:
+    """What the cache knows of a call's scores."""
+
+    __slots__ = ("_keys", "_per_call", "_store", "missing", "scores")
+
+    def __init__(
+        self,
+        scores: CallScores,
+        missing: Call | None,
+        store: _Store | None = None,
+        keys: Sequence[bytes] = (),
+        *,
+        per_call: bool = False,
+    ) -> None:
+        self.scores = scores
+        """None for each document whose score is not known."""
+        self.missing = missing
+        """The call for the documents whose scores are not known; None when all are known."""
+        self._store = store
+        self._keys = keys
+        self._per_call = per_call
+
+    def keep(self, fresh: CallScores) -> None:
+        """Store the scores of the `missing` call."""
+        if self._store is None:
+            return
+        if self._per_call:
+            self._store.put({self._keys[0]: _packed(fresh)})
+        else:
+            pairs = zip(self._keys, fresh, strict=True)
+            self._store.put({key: _SCORE.pack(score) for key, score in pairs if score is not None})
+
+
 class Cache:
-    """Looks in the file where one is configured and can be used, else in memory."""
+    """Uses the file if one is configured and usable, else the memory."""
 
     def __init__(self, caching: CacheSettings, clock: Callable[[], float] = time.monotonic) -> None:
-        self._memory = _Memory(caching.memory_s, clock) if caching.memory_s else None
+        self._memory = ScoreMemory(caching.memory_s, clock) if caching.memory_s else None
         self._file = _file(caching) if caching.path else None
-        self._asking: dict[int, tuple[Endpoint, bytes]] = {}
+        self._endpoint_bytes: dict[int, tuple[Endpoint, bytes]] = {}
 
-    def look(self, call: Call, endpoint: Endpoint, digest: bytes = b"") -> Found:
-        """What is known of a call to an endpoint; `digest`, where there is one, tells its row from any other."""
+    def look(self, call: Call, endpoint: Endpoint, digest: bytes = b"") -> Lookup:
+        """What is known of a call to an endpoint.
+
+        `digest` is a hash of the whole row, if the caller has one. It saves hashing the texts again for the memory.
+        """
         store = self._store() if endpoint.options.cache else None
         if store is None:
-            return Found([], call, lambda scores: scores)
-        asking, in_memory = self._asked(endpoint), store is self._memory
+            return Lookup(_unknown(call), call)
+        prefix, in_memory = self._bytes_of(endpoint), store is self._memory
         if in_memory or endpoint.is_listwise:
-            return _by_call(store, call, asking, (in_memory and digest) or _texts(call, endpoint))
-        return _by_pair(store, call, asking)
+            return _look_up_call(store, call, prefix, (in_memory and digest) or _call_bytes(call, endpoint))
+        return _look_up_pairs(store, call, prefix)
+
+    def flush(self) -> None:
+        """Write pending scores to the file; the best time is when there is no other work."""
+        if self._file is not None:
+            self._file.flush()
+
+    def close(self) -> None:
+        """Write pending scores, and close the file."""
+        if self._file is not None:
+            self._file.close()
 
     def _store(self) -> "_Store | None":
         if self._file is not None and self._file.is_usable():
             return self._file
         return self._memory
 
-    def _asked(self, endpoint: Endpoint) -> bytes:
-        """`_asking`, once per endpoint."""
-        known = self._asking.get(id(endpoint))
+    def _bytes_of(self, endpoint: Endpoint) -> bytes:
+        """`_endpoint_bytes`, computed once per endpoint."""
+        known = self._endpoint_bytes.get(id(endpoint))
         if known is None:
-            if len(self._asking) >= _MOST_ENDPOINTS:
-                self._asking.clear()
-            known = self._asking[id(endpoint)] = (endpoint, _asking(endpoint))
+            if len(self._endpoint_bytes) >= _MAX_ENDPOINTS:
+                self._endpoint_bytes.clear()
+            # The endpoint is kept too, so that no other object gets its id.
+            known = self._endpoint_bytes[id(endpoint)] = (endpoint, _endpoint_bytes(endpoint))
         return known[1]
-
-    def settle(self) -> None:
-        """Write down what is kept so far: a good moment is when there is nothing else to do."""
-        if self._file is not None:
-            self._file.flush()
-
-    def close(self) -> None:
-        """`settle`, for the last time."""
-        if self._file is not None:
-            self._file.close()
 
 
 def _file(caching: CacheSettings) -> "ScoreFile":
-    from .sqlite_file import ScoreFile  # SQLite is for those who configure it
+    from .sqlite_file import ScoreFile  # loads SQLite, which only a configured file needs
 
     return ScoreFile(caching)
 
 
-class _Memory:
-    """Entries of the last `seconds`, within bounds; the oldest go first."""
-
-    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
-        self.secret = secrets.token_bytes(32)
-        self._seconds = seconds
-        self._clock = clock
-        self._entries: dict[bytes, tuple[float, bytes]] = {}
-        self._bytes = 0
-
-    def get(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
-        since = self._clock() - self._seconds
-        found = ((key, self._entries.get(key)) for key in keys)
-        return {key: entry[1] for key, entry in found if entry is not None and entry[0] > since}
-
-    def put(self, values: Mapping[bytes, bytes]) -> None:
-        now = self._clock()
-        for key, value in values.items():
-            self._drop(key)
-            self._entries[key] = (now, value)
-            self._bytes += len(value) + _ENTRY_BYTES
-        while self._entries:
-            oldest = next(iter(self._entries))
-            is_over = len(self._entries) > _MOST_ENTRIES or self._bytes > _MOST_BYTES
-            if not is_over and self._entries[oldest][0] > now - self._seconds:
-                break
-            self._drop(oldest)
-
-    def _drop(self, key: bytes) -> None:
-        entry = self._entries.pop(key, None)
-        if entry is not None:
-            self._bytes -= len(entry[1]) + _ENTRY_BYTES
+def _unknown(call: Call) -> CallScores:
+    return CallScores([None] * len(call.documents))
 
 
-def _texts(call: Call, endpoint: Endpoint) -> bytes:
-    """What a call asks."""
-    # A list that must not be cut is refused or not by batch_size; elsewhere that changes no score.
-    size = endpoint.options.batch_size if endpoint.is_listwise else None
-    return _framed((str(call.top_n), str(size), call.query, *call.documents))
-
-
-def _by_call(store: _Store, call: Call, asking: bytes, asked: bytes) -> Found:
-    digest = blake2b(asking, key=store.secret, digest_size=_KEY_BYTES, person=b"call")
-    digest.update(asked)
+def _look_up_call(store: _Store, call: Call, prefix: bytes, rest: bytes) -> Lookup:
+    digest = blake2b(prefix, key=store.secret, digest_size=_KEY_BYTES, person=b"call")
+    digest.update(rest)
     key = digest.digest()
     value = store.get([key]).get(key)
-
-    def keep(scores: Scores) -> Scores:
-        numbers = (*(at for at, _ in scores), *(score for _, score in scores))
-        store.put({key: struct.pack(f"<{len(scores)}I{len(scores)}d", *numbers)})
-        return scores
-
+    scores = _unknown(call)
     if value is None:
-        return Found([], call, keep)
-    count = len(value) // 12
-    numbers = struct.unpack(f"<{count}I{count}d", value)
-    return Found(list(zip(numbers[:count], numbers[count:], strict=True)), None, keep)
+        return Lookup(scores, call, store, [key], per_call=True)
+    for position, score in _unpacked(value):
+        scores[position] = score
+    return Lookup(scores, None)
 
 
-def _by_pair(store: _Store, call: Call, asking: bytes) -> Found:
-    query = blake2b(asking, key=store.secret, digest_size=_KEY_BYTES, person=b"pair")
+def _look_up_pairs(store: _Store, call: Call, prefix: bytes) -> Lookup:
+    query = blake2b(prefix, key=store.secret, digest_size=_KEY_BYTES, person=b"pair")
     query.update(_framed((call.query,)))
     keys = []
     for document in call.documents:
@@ -167,21 +150,39 @@ def _by_pair(store: _Store, call: Call, asking: bytes) -> Found:
         digest.update(_bytes(document))
         keys.append(digest.digest())
     known = store.get(keys)
-    scores = [(at, struct.unpack("<d", known[key])[0]) for at, key in enumerate(keys) if key in known]
-    left = [at for at, key in enumerate(keys) if key not in known]
-
-    def keep(fresh: Scores) -> Scores:
-        store.put({keys[left[at]]: struct.pack("<d", score) for at, score in fresh})
-        return scores + [(left[at], score) for at, score in fresh]
-
-    # All scores are asked for, not the best few: what is kept must do for any list the document is in.
-    missing = replace(call, documents=[call.documents[at] for at in left], top_n=len(left)) if left else None
-    return Found(scores, missing, keep)
+    scores = CallScores([_SCORE.unpack(known[key])[0] if key in known else None for key in keys])
+    missing = [position for position, score in enumerate(scores) if score is None]
+    if not missing:
+        return Lookup(scores, None)
+    # The missing call returns all scores, not the best few: an entry must serve any list that the document is in.
+    documents = [call.documents[position] for position in missing]
+    rest = replace(call, documents=documents, top_n=len(documents))
+    return Lookup(scores, rest, store, [keys[position] for position in missing])
 
 
-def _asking(endpoint: Endpoint) -> bytes:
-    """What a score depends on beside the texts, and who asks: users share entries only with a key in common."""
-    chosen = endpoint.options
+def _packed(scores: CallScores) -> bytes:
+    """The scores of a call that are not None, with their positions: a provider may return the best few of many."""
+    positions = [position for position, score in enumerate(scores) if score is not None]
+    values = [score for score in scores if score is not None]
+    return struct.pack(f"<{len(values)}I{len(values)}d", *positions, *values)
+
+
+def _unpacked(value: bytes) -> Iterable[tuple[int, float]]:
+    count = len(value) // 12
+    numbers = struct.unpack(f"<{count}I{count}d", value)
+    return zip(numbers[:count], numbers[count:], strict=True)
+
+
+def _call_bytes(call: Call, endpoint: Endpoint) -> bytes:
+    """What the scores of a call depend on, beside the endpoint."""
+    # batch_size decides whether the list of a listwise model is refused; for other models it changes no score.
+    size = endpoint.options.batch_size if endpoint.is_listwise else None
+    return _framed((str(call.top_n), str(size), call.query, *call.documents))
+
+
+def _endpoint_bytes(endpoint: Endpoint) -> bytes:
+    """What a score depends on beside the texts, and the key: only users of the same key share entries."""
+    options = endpoint.options
     return _framed(
         (
             __version__,
@@ -189,24 +190,24 @@ def _asking(endpoint: Endpoint) -> bytes:
             endpoint.url,
             endpoint.wire,
             endpoint.model,
-            _JSON((endpoint.provider.fixed, chosen.fields, chosen.model_args)),
+            _JSON((endpoint.provider.fixed, options.fields, options.model_args)),
             _JSON(endpoint.headers),
-            chosen.score_label,
+            options.score_label,
             endpoint.key.reveal(),
-            chosen.access_key_id,
-            chosen.session_token,
-            chosen.region_name,
+            options.access_key_id,
+            options.session_token,
+            options.region_name,
             endpoint.credential if endpoint.ambient else "",
         )
     )
 
 
 def _framed(texts: Iterable[str]) -> bytes:
-    """Their number, their lengths and themselves, so that no two lists of texts give the same bytes."""
+    """The number of texts, their lengths and the texts, so that no two lists of texts give the same bytes."""
     parts = [_bytes(text) for text in texts]
     return struct.pack(f"<{len(parts) + 1}Q", len(parts), *map(len, parts)) + b"".join(parts)
 
 
 def _bytes(text: str) -> bytes:
-    """Different texts are different bytes, those that stand for invalid UTF-8 included."""
+    """The text as bytes; different texts give different bytes, also those that stand for invalid UTF-8."""
     return text.encode("utf-8", "surrogatepass")

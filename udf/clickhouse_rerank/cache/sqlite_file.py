@@ -1,7 +1,7 @@
-"""Scores in a SQLite file that the processes of a pool share. Whatever is wrong with it, it only knows less.
+"""Scores in a SQLite file that the processes of a pool share. A fault of the file never fails a query.
 
-Each value carries a checksum over its key and itself, because a page that was damaged may still be read. The file is
-made complete beside its place and then linked to it, so that no process ever finds half of one.
+Each value carries a checksum over its key and itself, because SQLite may read a damaged page without an error. A new
+file is completed under a temporary name and then linked to its path, so that no process ever finds half a file.
 """
 
 import logging
@@ -35,21 +35,21 @@ _SECRET_BYTES = 32
 _BUSY_S = 0.01
 _BUSY_AGAIN_S = 0.5
 _REST_S = 60.0
-_HOLD = 500
-_HOLD_S = 0.2
-_MOST_HELD = 5000
-_KEYS_AT_ONCE = 500
+_BATCH = 500
+_BATCH_S = 0.2
+_MAX_PENDING = 5000
+_KEYS_PER_QUERY = 500
 _CHECKSUM_BYTES = 4
 
 
 class ScoreFile:
-    """Bytes by key, written in batches. After a failure it is left alone for a while; the reason is logged once."""
+    """Values by key, written in batches. After a failure the file rests for a minute; each reason is logged once."""
 
     def __init__(
         self, caching: CacheSettings, now: Callable[[], float] = time.time, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.secret = b""
-        """Of whoever computes keys; the file's own, known once it is usable."""
+        """Key of the hashes that are the keys of this file; empty until the file is usable."""
         self._path = Path(caching.path)
         self._ttl_s = caching.ttl_s
         self._max_bytes = caching.max_bytes
@@ -60,10 +60,10 @@ class ScoreFile:
         self._pending: dict[bytes, bytes] = {}
         self._pending_since = 0.0
         self._busy_until = -1.0
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     def is_usable(self) -> bool:
-        """Whether it can be read and written at present; opens it when need be."""
+        """Whether the file can be read and written now; opens it if necessary."""
         if self._db is None and self._clock() >= self._rest_until:
             try:
                 self._db = self._opened()
@@ -72,13 +72,13 @@ class ScoreFile:
         return self._db is not None
 
     def get(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
-        """What is known and not too old."""
+        """The values of these keys that are known and not too old."""
         found = {key: self._pending[key] for key in keys if key in self._pending}
-        left = [key for key in keys if key not in found]
+        unknown = [key for key in keys if key not in found]
         now = int(self._now())
         try:
-            for start in range(0, len(left), _KEYS_AT_ONCE):
-                some = left[start : start + _KEYS_AT_ONCE]
+            for start in range(0, len(unknown), _KEYS_PER_QUERY):
+                some = unknown[start : start + _KEYS_PER_QUERY]
                 marks = ",".join("?" * len(some))
                 query = f"SELECT key, value FROM scores WHERE key IN ({marks}) AND at BETWEEN ? AND ?"  # noqa: S608
                 assert self._db is not None
@@ -92,19 +92,19 @@ class ScoreFile:
         return found
 
     def put(self, values: Mapping[bytes, bytes]) -> None:
-        """Keep values; they are written with more of them, or by `flush`."""
+        """Keep values; a later `put` or `flush` writes them together with others."""
         if not self._pending:
             self._pending_since = self._clock()
         self._pending |= values
-        if len(self._pending) >= _HOLD or self._clock() - self._pending_since > _HOLD_S:
+        if len(self._pending) >= _BATCH or self._clock() - self._pending_since > _BATCH_S:
             self.flush()
 
     def flush(self) -> None:
-        """Write what `put` holds, unless another process was just seen to write and write."""
+        """Write pending values, but not within half a second after another process held the lock."""
         if self._pending and self._clock() >= self._busy_until:
             self._write()
-        if self._db is None or len(self._pending) > _MOST_HELD:
-            self._lose()
+        if self._db is None or len(self._pending) > _MAX_PENDING:
+            self._drop_pending()
 
     def _write(self) -> None:
         if self._db is None:
@@ -125,10 +125,10 @@ class ScoreFile:
             self._pending.clear()
 
     def close(self) -> None:
-        """Write what `put` holds, and let go of the file; it is opened again when it is asked for."""
+        """Write pending values and close the file; `is_usable` opens it again."""
         if self._pending:
             self._write()
-        self._lose()
+        self._drop_pending()
         self.secret = b""
         if self._db is not None:
             with suppress(sqlite3.Error):
@@ -136,7 +136,7 @@ class ScoreFile:
         self._db = None
 
     def _make_room(self, db: sqlite3.Connection, rows: int) -> None:
-        """Delete that many of the oldest if the file is full; more than come, so that it shrinks bit by bit."""
+        """Delete that many of the oldest rows if the file is full: more than come in, so that it shrinks gradually."""
         pages, free, size = (
             db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
         )
@@ -149,14 +149,14 @@ class ScoreFile:
             _create(self._path)
         status = self._path.lstat()
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
-            raise ValueError("it is no file that only the server's user can use (mode 600)")
+            raise ValueError("it is not a file that only the server's user can use (mode 600)")
         db = sqlite3.connect(f"{self._path.as_uri()}?mode=rw", uri=True, timeout=_BUSY_S, isolation_level=None)
         try:
             db.text_factory = bytes
             db.execute("PRAGMA synchronous = OFF")
             kind = [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
             if kind != [_KIND, _VERSION]:
-                raise ValueError("it is a file of something else")
+                raise ValueError("it is a file of another program")
             (secret,) = db.execute("SELECT value FROM secret").fetchone() or (b"",)
             if not isinstance(secret, bytes) or len(secret) != _SECRET_BYTES:
                 raise ValueError("it is damaged")
@@ -167,26 +167,26 @@ class ScoreFile:
         return db
 
     def _failed(self, error: Exception) -> None:
-        """Let it rest."""
-        self._say(str(error))
+        """Do not use the file for a minute."""
+        self._log_once(str(error))
         self._rest_until = self._clock() + _REST_S
         self._pending.clear()
         self.close()
 
-    def _lose(self) -> None:
-        """Give up what could not be written."""
+    def _drop_pending(self) -> None:
+        """Drop the values that could not be written."""
         if self._pending:
-            self._say("it is locked by who writes to it")
+            self._log_once("another process holds its lock")
         self._pending.clear()
 
-    def _say(self, reason: str) -> None:
-        if reason not in self._said:
-            self._said.add(reason)
+    def _log_once(self, reason: str) -> None:
+        if reason not in self._logged:
+            self._logged.add(reason)
             _log.warning("The cache %s is not used for the time being: %s", self._path, reason)
 
 
 def _create(path: Path) -> None:
-    """Make the file, unless another process just did."""
+    """Create the file, unless another process has just created it."""
     fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 600, as SQLite's files beside it
     os.close(fd)
     try:

@@ -27,7 +27,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     sql = commands.add_parser("sql", help="run SQL on the embedded engine with Rerank and its wrappers")
     sql.add_argument("query", help="the statements; - reads them from standard input")
-    sql.add_argument("--path", default="", metavar="DIR", help="folder that keeps the tables (default: tables are not kept)")
+    sql.add_argument(
+        "--path", default="", metavar="DIR", help="folder that keeps the tables (default: tables are not kept)"
+    )
     sql.add_argument(
         "--format", default="", help="output format (default: PrettyCompact on a terminal, else TabSeparated)"
     )

@@ -1,7 +1,7 @@
 """Chunks on the wire: a line with the number of rows, then that many rows.
 
-Pushes bytes in, takes headers and undecoded rows out; knows nothing of what a row means. A row's bytes are handed on
-as they came, so that a row is decoded only when its turn comes.
+Takes bytes and gives headers and undecoded rows; it does not know what a row means. Rows stay undecoded, so that each
+row is decoded only when its turn comes.
 """
 
 from ..errors import ProtocolError
@@ -21,11 +21,11 @@ class Framing:
 
     @property
     def between_chunks(self) -> bool:
-        """True when all bytes so far are complete chunks."""
+        """Whether all bytes so far are complete chunks."""
         return self._rows_left == 0 and bytes(self._buffer).strip() in self._format.NOISE | {b""}
 
     def feed(self, data: bytes) -> list[int | bytes]:
-        """Take `data` in; give each header and each row that it completes."""
+        """Take `data`, and return each header and each row that it completes, in order."""
         buffer = self._buffer
         buffer += data
         complete: list[int | bytes] = []

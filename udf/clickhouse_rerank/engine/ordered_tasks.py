@@ -1,4 +1,4 @@
-"""Ordered, bounded concurrency: many rows at work, results in row order."""
+"""Ordered, bounded concurrency: many rows are at work, and results come in row order."""
 
 import asyncio
 from collections import deque
@@ -10,18 +10,18 @@ Result = TypeVar("Result")
 
 
 class OrderedTasks(Generic[Item, Result]):
-    """Runs `work` on rows, at most `ahead` of them at work or finished and not yet taken.
+    """Runs `work` on rows. At most `limit` rows are at work, or finished with a result that is not yet taken.
 
-    Iterating gives lists of results in row order, each as soon as the oldest unfinished row is done. The first
-    exception of any row is raised at once (the oldest row's, where several failed); `cancel` stops all work.
+    Iteration gives lists of results in row order, each as soon as the oldest unfinished row is done. An exception of
+    any row is raised at once (that of the oldest row, if several failed). `cancel` stops all work.
     """
 
     def __init__(
-        self, rows: AsyncIterator[Item], work: Callable[[Item], Coroutine[Any, Any, Result]], ahead: int
+        self, rows: AsyncIterator[Item], work: Callable[[Item], Coroutine[Any, Any, Result]], limit: int
     ) -> None:
         self._rows = rows
         self._work = work
-        self._room = asyncio.Semaphore(ahead)
+        self._places = asyncio.Semaphore(limit)
         self._tasks: deque[asyncio.Task[Result]] = deque()
         self._change = asyncio.Event()
         self._filler = asyncio.create_task(self._fill())
@@ -32,7 +32,7 @@ class OrderedTasks(Generic[Item, Result]):
             done: list[Result] = []
             while tasks and tasks[0].done() and not tasks[0].exception():
                 done.append(tasks.popleft().result())
-                self._room.release()
+                self._places.release()
             if done:
                 yield done
                 continue
@@ -55,7 +55,7 @@ class OrderedTasks(Generic[Item, Result]):
     async def _fill(self) -> None:
         try:
             async for row in self._rows:
-                await self._room.acquire()
+                await self._places.acquire()
                 task = asyncio.create_task(self._work(row))
                 task.add_done_callback(self._finished)
                 self._tasks.append(task)
@@ -63,6 +63,6 @@ class OrderedTasks(Generic[Item, Result]):
             self._change.set()
 
     def _finished(self, task: asyncio.Task[Result]) -> None:
-        # Its result may have been taken before this callback's turn.
+        # The result may have been taken before this callback runs; then the task is no longer the oldest.
         if task.cancelled() or task.exception() is not None or (self._tasks and task is self._tasks[0]):
             self._change.set()

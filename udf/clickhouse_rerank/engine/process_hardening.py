@@ -1,4 +1,4 @@
-"""What the worker's process keeps to itself: no core file of its memory, no variables of the server once read."""
+"""Secrets stay inside the worker's process: no core file of its memory, no environment variables after the start."""
 
 import contextlib
 import resource
@@ -9,7 +9,7 @@ _HARMLESS = frozenset(("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ"))
 
 
 def disable_core_dumps() -> None:
-    """What this process held is in no core file, neither one of the kernel's nor one that a program is handed."""
+    """Keep the memory of this process out of core files, whether the kernel writes them or pipes them to a program."""
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError):
@@ -17,7 +17,7 @@ def disable_core_dumps() -> None:
 
 
 def drop_secrets(environment: MutableMapping[str, str], *, keep_aws: bool) -> None:
-    """Drop the server's variables, which may hold keys, once they are read; not AWS's for who signs as the server."""
+    """Delete the server's variables, which may hold keys. With `keep_aws`, variables that sign for the server stay."""
     for name in list(environment):
         if name not in _HARMLESS and not (keep_aws and name.startswith("AWS_")):
             del environment[name]

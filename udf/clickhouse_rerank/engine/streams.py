@@ -1,7 +1,7 @@
 """The process's standard streams: rows in, answers out, and one error line for the SQL user.
 
-At start the three descriptors are duplicated, and 0, 1 and 2 are pointed at /dev/null, so that no print, warning
-or library can write into the protocol.
+At start the three descriptors are duplicated, and 0, 1 and 2 are redirected to /dev/null, so that no print, warning or
+library can write into the protocol.
 """
 
 import asyncio
@@ -17,22 +17,22 @@ from ..errors import RerankError
 from ..types import printable
 
 _MAX_REPORT = 4000  # the engine reads 4,096 bytes of stderr before it stops polling; the rest would fail the next query
-_READ_BYTES = 1 << 16  # all rows that are read at once are planned at once, while answers wait for their turn
+_READ_BYTES = 1 << 16  # all rows of one read are planned before the next answer is written: answers must not wait long
 _PIPE_BYTES = 1 << 20
-_LOOK_AGAIN_S = 0.001
+_POLL_S = 0.001
 
 
 class Streams:
-    """fds 0, 1 and 2 as found at start; 1 and 2 themselves lead nowhere from then on."""
+    """Duplicates of fds 0, 1 and 2 as they were at start; the three themselves lead to /dev/null from then on."""
 
     def __init__(self) -> None:
         self.input = os.dup(0)
         self.output = os.dup(1)
         self.errors = os.dup(2)
-        nowhere = os.open(os.devnull, os.O_RDWR)
+        null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
-            os.dup2(nowhere, fd)
-        os.close(nowhere)
+            os.dup2(null, fd)
+        os.close(null)
         for fd in (self.input, self.output, self.errors):
             if not os.isatty(fd):
                 os.set_blocking(fd, False)
@@ -40,7 +40,7 @@ class Streams:
             fcntl.fcntl(self.input, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     async def read(self) -> bytes:
-        """Some bytes, or b"" at the end."""
+        """The next bytes of the input, or b"" at its end."""
         while True:
             try:
                 return os.read(self.input, _READ_BYTES)
@@ -48,14 +48,14 @@ class Streams:
                 loop = asyncio.get_running_loop()
                 await _ready(self.input, loop.add_reader, loop.remove_reader)
 
-    def abandoned(self) -> bool:
-        """Whether nobody writes any more, although there may be bytes left to read."""
+    def is_input_closed(self) -> bool:
+        """Whether the writer has closed the input; there may still be bytes to read."""
         writer = select.poll()
         writer.register(self.input, 0)
         return bool(writer.poll(0))
 
     async def write(self, data: bytes) -> None:
-        """All of `data`."""
+        """Write all of `data`."""
         view = memoryview(data)
         while view:
             try:
@@ -65,24 +65,27 @@ class Streams:
                 await _ready(self.output, loop.add_writer, loop.remove_writer)
 
     async def report(self, error: RerankError) -> None:
-        """`say`, once all that was written has been read.
+        """Write an error line after the engine has read all answers so far.
 
-        The engine polls both pipes and then reads: a line that comes between poll and read, with the last answers
-        behind it, would be found by the next query only. With nothing left to read, its next poll sees the line first.
+        The engine polls both pipes and then reads. If a line comes between poll and read, and the last answers right
+        after it, only the next query would find the line. With no answer left to read, the next poll finds the line.
         """
-        while self._unread():  # noqa: ASYNC110 - a pipe does not tell when it is empty
-            await asyncio.sleep(_LOOK_AGAIN_S)
-        self.say(error)
+        while self._has_unread_output():  # noqa: ASYNC110 - nothing wakes a process when a pipe becomes empty
+            await asyncio.sleep(_POLL_S)
+        self.write_error(error)
 
-    def _unread(self) -> bool:
+    def _has_unread_output(self) -> bool:
         if not stat.S_ISFIFO(os.fstat(self.output).st_mode):
             return False
         reader = select.poll()
         reader.register(self.output, 0)
         return any(fcntl.ioctl(self.output, termios.FIONREAD, bytes(4))) and not reader.poll(0)
 
-    def say(self, error: RerankError) -> None:
-        """One line for the SQL user, in a single write; raises where it cannot be read, for empty answers would lie."""
+    def write_error(self, error: RerankError) -> None:
+        """Write one line for the SQL user, in a single write.
+
+        Errors: OSError if nobody can read it; the caller must not write empty answers then, which would look right.
+        """
         line = printable(str(error))
         os.write(self.errors, line.encode()[:_MAX_REPORT].decode("utf-8", "ignore").encode())
 

@@ -1,21 +1,28 @@
-"""A row's documents -> the requests that score them, and scores -> the row's ranking. Pure."""
+"""A row -> the call that scores its documents -> the requests of the call; and scores back to the row's ranking. Pure.
+
+One request is a `Part`. Scores come back in the order of a part's documents (`Scores`), are gathered in the order of
+the call's documents (`CallScores`), and then brought into the order of the row's documents (`RowScores`).
+"""
 
 import math
-import struct
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from ..errors import CallerError, RequestRejectedError
 from ..providers.wires import WIRES, encoded
-from ..types import Call, Ranking, Row, Scores, sendable
+from ..types import Call, CallScores, Ranking, Row, RowScores, Scores, sendable
 from .endpoint import Endpoint
 
 _ENDING = 24
+_FLOAT32 = "f"
+_score = itemgetter(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One request: the documents of a call from position `start` on, as `call`, and as `body` on the wire."""
+    """One request: some documents of a call, from position `start` on. `call` holds them; `body` is its JSON."""
 
     start: int
     call: Call
@@ -23,7 +30,7 @@ class Part:
 
 
 def scored_positions(row: Row) -> Sequence[int]:
-    """Positions of the documents that are sent: those that are not blank, which many APIs refuse."""
+    """Positions of the row's documents that are scored: all that are not blank. Many APIs refuse blank documents."""
     documents = row.documents
     if all(documents) and not any(map(str.isspace, documents)):
         return range(len(documents))
@@ -31,13 +38,13 @@ def scored_positions(row: Row) -> Sequence[int]:
 
 
 def call(row: Row, positions: Sequence[int], endpoint: Endpoint) -> Call:
-    """The call that scores the documents at `positions` (at least one), whatever one request may hold.
+    """The call that scores the documents at `positions` (at least one); `parts` splits it into requests.
 
-    Where each document is scored for itself over the network, equal ones are one.
+    Equal documents are sent once, where the model scores each document independently and over the network.
     """
     options, provider = endpoint.options, endpoint.provider
     documents = row.documents if len(positions) == len(row.documents) else [row.documents[i] for i in positions]
-    if provider.wire and not endpoint.is_listwise:
+    if not is_local(endpoint) and not endpoint.is_listwise:
         documents = _distinct(documents)
     return Call(
         query=row.query,
@@ -50,18 +57,24 @@ def call(row: Row, positions: Sequence[int], endpoint: Endpoint) -> Call:
     )
 
 
+def is_local(endpoint: Endpoint) -> bool:
+    """Whether the documents are scored in the worker: no request, no cache."""
+    return not endpoint.provider.wire
+
+
 def _distinct(documents: list[str]) -> list[str]:
-    """Each document once, where it is first; that all end differently is quicker to see than that none are equal."""
+    """Each document once, in the order of its first occurrence."""
+    # Documents with different endings are different: this check costs less than hashing whole documents.
     if len({document[-_ENDING:] for document in documents}) == len(documents):
         return documents
     return list(dict.fromkeys(documents))
 
 
 def parts(call: Call, endpoint: Endpoint) -> list[Part]:
-    """The requests of a call, each within the provider's limits, together all its documents in order.
+    """The requests of a call: each is within the provider's limits, and together they hold its documents in order.
 
-    Errors: a text or a document alone over a limit; a list over one where the model scores documents against each
-    other, so that scores of several requests could not be compared.
+    Errors: TOO_LARGE for a single text or document over a limit; BAD_ARGUMENT for a list over a limit where the model
+    scores documents against each other, because scores of several requests could not be compared.
     """
     limits = endpoint.limits
     for text in (call.query, *call.documents) if limits.text_chars else ():
@@ -74,30 +87,51 @@ def parts(call: Call, endpoint: Endpoint) -> list[Part]:
     return [part for start in starts for part in _fitting(start, _slice(call, start, start + size), endpoint)]
 
 
-def merged(parts: Sequence[Part], scores: Sequence[Scores]) -> Scores:
-    """Scores of each part -> scores of the call."""
-    return [(part.start + at, score) for part, found in zip(parts, scores, strict=True) for at, score in found]
+def gathered(parts: Sequence[Part], answers: Sequence[Scores]) -> CallScores:
+    """The scores of all parts of a call, one answer for each part -> the scores of the call."""
+    last = parts[-1]
+    scores: list[float | None] = [None] * (last.start + len(last.call.documents))
+    for part, answer in zip(parts, answers, strict=True):
+        start = part.start
+        for position, score in answer:
+            scores[start + position] = score
+    return CallScores(scores)
 
 
-def spread(row: Row, positions: Sequence[int], call: Call, scores: Scores) -> Scores:
-    """Scores of a call -> scores that count in `positions`, where equal documents share theirs."""
+def completed(known: CallScores, fresh: CallScores) -> CallScores:
+    """The known scores of a call, with the fresh scores of the other documents, in their order, in the gaps."""
+    if len(fresh) == len(known):
+        return fresh
+    rest = iter(fresh)
+    return CallScores([next(rest) if score is None else score for score in known])
+
+
+def row_scores(row: Row, positions: Sequence[int], call: Call, scores: CallScores) -> RowScores:
+    """The scores of a call -> the scores of all documents of its row; equal documents that were sent once share one."""
+    if len(call.documents) == len(row.documents):
+        return RowScores(scores)
     if len(call.documents) == len(positions):
-        return scores
-    places: dict[str, list[int]] = {}
-    for at, position in enumerate(positions):
-        places.setdefault(row.documents[position], []).append(at)
-    return [(at, score) for asked, score in scores for at in places[call.documents[asked]]]
+        spread: list[float | None] = [None] * len(row.documents)
+        for position, score in zip(positions, scores, strict=True):
+            spread[position] = score
+        return RowScores(spread)
+    by_document = dict(zip(call.documents, scores, strict=True))
+    return RowScores([by_document.get(document) for document in row.documents])
 
 
 def _fitting(start: int, call: Call, endpoint: Endpoint) -> Iterator[Part]:
-    """The call as one request, or halved until each half fits."""
+    """The call as one request, or in halves until each fits."""
     body = encoded(WIRES[endpoint.wire], call)
     count, over = len(call.documents), _over(call, body, endpoint)
     if not over:
         yield Part(start, call, body)
     elif count == 1:
         name = endpoint.provider.name
-        raise RequestRejectedError("TOO_LARGE", f"{name} takes {over} a request; one document is over. Shorten it.")
+        raise RequestRejectedError(
+            "TOO_LARGE",
+            f"{name} takes at most {over} in a request; a request with one document has more. Shorten the document or "
+            "the query.",
+        )
     elif endpoint.is_listwise:
         raise _indivisible(over, endpoint)
     else:
@@ -107,7 +141,7 @@ def _fitting(start: int, call: Call, endpoint: Endpoint) -> Iterator[Part]:
 
 
 def _over(call: Call, body: bytes, endpoint: Endpoint) -> str:
-    """The limit in bytes that a request exceeds, in words; "" when it fits."""
+    """The limit in bytes that a request exceeds, in words; "" if it fits."""
     limits = endpoint.limits
     if limits.body_bytes is not None and len(body) > limits.body_bytes:
         return f"{limits.body_bytes} bytes"
@@ -130,53 +164,48 @@ def _slice(call: Call, start: int, end: int) -> Call:
     return replace(call, documents=documents, top_n=best)
 
 
-def _check_length(text: str, most: int | None, what: str, endpoint: Endpoint) -> None:
-    if most is not None and len(text) > most:
+def _check_length(text: str, limit: int | None, what: str, endpoint: Endpoint) -> None:
+    if limit is not None and len(text) > limit:
         name = endpoint.provider.name
         raise RequestRejectedError(
-            "TOO_LARGE", f"{name} takes at most {most} characters in a {what}; one has {len(text)}. Shorten it."
+            "TOO_LARGE", f"{name} takes at most {limit} characters in a {what}; one has {len(text)}. Shorten it."
         )
 
 
-def _indivisible(most: str, endpoint: Endpoint) -> CallerError:
+def _indivisible(limit: str, endpoint: Endpoint) -> CallerError:
     model = endpoint.model[:60]
     return CallerError(
         "BAD_ARGUMENT",
-        f"A request of {endpoint.provider.name} holds {most}, and {model} scores documents against each other: "
-        "scores of several requests could not be compared. Pass fewer documents.",
+        f"A request to {endpoint.provider.name} holds at most {limit}. {model} scores documents against each other, "
+        "and scores of several requests could not be compared. Pass fewer documents.",
     )
 
 
-def ranking(row: Row, positions: Sequence[int], scores: Scores, endpoint: Endpoint) -> Ranking:
-    """The best `top_k` of the row, by score as Float32 and then by position; documents without a score come last.
+def ranking(row: Row, scores: RowScores, endpoint: Endpoint) -> Ranking:
+    """The best `top_k` documents of a row, by score as Float32 and then by position.
 
-    `scores` count in `positions`. With `min_score` set, documents below it or without a score are left out.
+    Documents without a score come last, in input order. With `min_score`, they and all below it are left out.
     """
     options = endpoint.options
-    values = [score for _, score in scores]
+    positions = [position for position, score in enumerate(scores) if score is not None]
+    values = [score for score in scores if score is not None]
     if options.normalize == "sigmoid":
         values = [_sigmoid(value) for value in values]
-    pairs = [(positions[at], value) for (at, _), value in zip(scores, _float32(values), strict=True)]
-    pairs.sort(key=lambda pair: (-pair[1], pair[0]))
+    # The sort is stable, also in reverse: equal scores stay in order of position.
+    pairs = sorted(zip(positions, array(_FLOAT32, values), strict=True), key=_score, reverse=True)
     if options.min_score is not None:
-        (least,) = _float32([options.min_score])
-        return [pair for pair in pairs if pair[1] >= least][: row.top_k]
+        (least,) = array(_FLOAT32, [options.min_score])
+        return Ranking([pair for pair in pairs if pair[1] >= least][: row.top_k])
     best = pairs[: row.top_k]
     if len(best) < min(row.top_k, len(row.documents)):
-        sent = set(positions)
-        blank = [(i, math.nan) for i in range(len(row.documents)) if i not in sent]
-        best += blank[: row.top_k - len(best)]
-    return best
+        unscored = [(position, math.nan) for position, score in enumerate(scores) if score is None]
+        best += unscored[: row.top_k - len(best)]
+    return Ranking(best)
 
 
 def unscored(row: Row) -> Ranking:
-    """The first `top_k` documents as they came, none of them scored."""
-    return [(i, math.nan) for i in range(min(row.top_k, len(row.documents)))]
-
-
-def _float32(values: Sequence[float]) -> tuple[float, ...]:
-    shape = f"{len(values)}f"
-    return struct.unpack(shape, struct.pack(shape, *values))
+    """The first `top_k` documents of a row in input order, without scores."""
+    return Ranking([(i, math.nan) for i in range(min(row.top_k, len(row.documents)))])
 
 
 def _sigmoid(value: float) -> float:

@@ -1,7 +1,7 @@
-"""How far a worker is: rows, requests and errors so far, written to a file that the waiting command reads.
+"""The progress of a worker: rows, requests and errors so far, in a file that the waiting command reads.
 
-Each worker has a file of four numbers in a folder that the command names, and overwrites it ten times a second. A
-worker that is given no folder writes nothing.
+Each worker has a file of four numbers in a folder that the command names, and overwrites it ten times a second. Without
+a folder a worker writes nothing.
 """
 
 import asyncio
@@ -17,20 +17,20 @@ _EVERY_S = 0.1
 
 @dataclass(slots=True)
 class Counts:
-    """What one worker did, or all of them."""
+    """The progress of one worker, or the sum of all."""
 
     rows: int = 0
     """Rows answered."""
     of: int = 0
-    """Rows of the chunks that have begun."""
+    """Rows of all chunks that were started."""
     requests: int = 0
-    """Requests sent, each attempt counted."""
+    """Requests sent, with retries."""
     errors: int = 0
     """Requests that failed."""
 
 
-def tell(counts: Counts, folder: Path) -> None:
-    """Write this process's counts down for as long as its loop runs; where that fails, queries need not."""
+def publish(counts: Counts, folder: Path) -> None:
+    """Write the counts of this process to `folder` while its loop runs. A failure stops that, and no query."""
     loop = asyncio.get_running_loop()
 
     def write() -> None:
@@ -44,6 +44,6 @@ def tell(counts: Counts, folder: Path) -> None:
 
 
 def total(folder: Path) -> Counts:
-    """The sum of what all processes have written down."""
-    told = [data for file in folder.iterdir() if len(data := file.read_bytes()) == _NUMBERS.size]
-    return Counts(*map(sum, zip(*map(_NUMBERS.unpack, told), strict=True)))
+    """The sum of the counts that all processes have written."""
+    written = [data for file in folder.iterdir() if len(data := file.read_bytes()) == _NUMBERS.size]
+    return Counts(*map(sum, zip(*map(_NUMBERS.unpack, written), strict=True)))

@@ -1,4 +1,4 @@
-"""What a call would send and cost, as JSON for `others.dry_run`; what is planned is exact, tokens and cost are not."""
+"""What a call would send and cost, as JSON for `others.dry_run`. Requests and bytes are exact, others are estimated."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,11 +9,11 @@ from ..request.endpoint import Endpoint
 from ..request.plan import Part
 from ..types import Call, sendable
 
-_BYTES_OF_TOKEN = 4
-"""Of English; other languages and scripts have fewer."""
-_DOCUMENTS_OF_UNIT = 100
-_TOKENS_OF_DOCUMENT = 500
-"""A search unit is a query with a hundred documents; a longer one, its query included, counts for each begun 500."""
+_BYTES_PER_TOKEN = 4
+"""In English; other languages and scripts have fewer bytes per token."""
+_DOCUMENTS_PER_UNIT = 100
+_TOKENS_PER_DOCUMENT = 500
+"""A search unit is a query with 100 documents; query and document together count once for each 500 tokens begun."""
 
 
 def text(
@@ -23,15 +23,16 @@ def text(
     parts: Sequence[Part],
     prices: Mapping[tuple[str, str], Price],
 ) -> str:
-    """An object: `documents` to score, of which `cached` are known; of the `requests` for the others bytes, estimates.
+    """The JSON object of a dry run.
 
-    `cost` is "unknown" where there would be requests and the model has no price.
+    `documents` are to be scored, and the scores of `cached` of them are known. `parts` are the requests for the others.
+    `cost` is "unknown" if there are requests and the model has no price in `prices`.
     """
     pairs = [_pair_tokens(part.call) for part in parts]
     tokens = sum(map(sum, pairs))
     units = sum(map(_search_units, pairs))
     price = prices.get((endpoint.provider.name, endpoint.named_model), None if parts else Price())
-    told = {
+    found = {
         "provider": endpoint.provider.name,
         "model": sendable(endpoint.named_model),
         "documents": documents,
@@ -42,18 +43,18 @@ def text(
         "search_units": units,
         "cost": "unknown" if price is None else round(price.of(units, tokens, len(parts)), 9),
     }
-    return orjson.dumps(told).decode()
+    return orjson.dumps(found).decode()
 
 
 def _pair_tokens(call: Call) -> list[int]:
-    """Of the query and each document together."""
+    """Estimated tokens of each document together with the query."""
     query = _bytes(call.query)
-    return [-(-(query + _bytes(document)) // _BYTES_OF_TOKEN) for document in call.documents]
+    return [-(-(query + _bytes(document)) // _BYTES_PER_TOKEN) for document in call.documents]
 
 
 def _search_units(pairs: Sequence[int]) -> int:
-    chunks = sum(-(-tokens // _TOKENS_OF_DOCUMENT) for tokens in pairs)
-    return -(-chunks // _DOCUMENTS_OF_UNIT)
+    chunks = sum(-(-tokens // _TOKENS_PER_DOCUMENT) for tokens in pairs)
+    return -(-chunks // _DOCUMENTS_PER_UNIT)
 
 
 def _bytes(text: str) -> int:

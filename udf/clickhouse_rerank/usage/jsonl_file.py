@@ -1,8 +1,9 @@
-"""Lines in a file that the processes of a pool append to, and that is begun anew when it is full.
+"""A file of lines that the processes of a pool append to. A full file is renamed, and a new one is started.
 
-Who holds the lock of the file that has the path now may write to it or give it another name: so no line is torn, and
-none goes to a file that is about to be deleted. A full file keeps its other name for good, so that who reads them all
-meanwhile reads none twice. Whatever is wrong, lines are lost, and a line in the log says why; no query fails.
+A process may write to the file or rename it only while it holds the lock of the file that has the path at that moment.
+Therefore no line is torn, and no line goes to a file that is about to be deleted. A renamed file keeps its new name, so
+that a query which reads all files meanwhile reads no line twice. On any failure lines are lost, and a line in the log
+gives the reason; no query fails.
 """
 
 import fcntl
@@ -22,13 +23,13 @@ from ..config.tables import UsageSettings
 _log = logging.getLogger("clickhouse_rerank")
 
 _REST_S = 60.0
-_TIMES_RENAMED = 20  # by others, between opening and locking
+_MAX_RENAMES = 20  # by other processes, between opening and locking
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
 
 
 class UsageFile:
-    """Appends whole lines. After a failure the file is left alone for a while; each reason is logged once."""
+    """Appends whole lines. After a failure the file rests for a minute; each reason is logged once."""
 
     def __init__(
         self,
@@ -43,10 +44,10 @@ class UsageFile:
         self._clock = clock
         self._file = -1
         self._rest_until = -1.0
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     def append(self, lines: bytes) -> bool:
-        """Write lines, all or none; False while another process is writing, and then they are to be brought again."""
+        """Write lines, all or none. False means that another process is writing: call again."""
         if self._clock() < self._rest_until:
             return True
         try:
@@ -60,21 +61,21 @@ class UsageFile:
         return True
 
     def rest(self, reason: str) -> None:
-        """Leave the file alone for a while."""
+        """Do not use the file for a minute; log the reason, if it is new."""
         self.close()
         self._rest_until = self._clock() + _REST_S
-        if reason not in self._said:
-            self._said.add(reason)
+        if reason not in self._logged:
+            self._logged.add(reason)
             _log.warning("The usage file %s is not written for the time being: %s", self._path, reason)
 
     def close(self) -> None:
-        """Let go of the file; it is opened again when lines come."""
+        """Close the file; `append` opens it again."""
         if self._file >= 0:
             os.close(self._file)
         self._file = -1
 
     def _append(self, lines: bytes) -> bool:
-        for _ in range(_TIMES_RENAMED):
+        for _ in range(_MAX_RENAMES):
             if self._file < 0:
                 self._file = self._opened()
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -96,7 +97,7 @@ class UsageFile:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode) or is_of_others(status):
             os.close(file)
-            raise ValueError("it is no file of the server's user alone")
+            raise ValueError("it is not a file, or another user owns it or may write to it")
         return file
 
     def _has_the_path(self) -> bool:
@@ -107,7 +108,7 @@ class UsageFile:
         return (named.st_dev, named.st_ino) == (mine.st_dev, mine.st_ino)
 
     def _write(self, lines: bytes, size: int) -> None:
-        # A machine that went down may have left half a line.
+        # A machine that crashed may have left half a line.
         torn = size and os.pread(self._file, 1, size - 1) != b"\n"
         data = b"\n" + lines if torn else lines
         written = os.write(self._file, data)
@@ -121,7 +122,7 @@ class UsageFile:
         found = (form.fullmatch(file.name) for file in self._path.parent.iterdir())
         stamps = sorted(match[1] for match in found if match and _is_time(match[1]))
         at = datetime.fromtimestamp(self._now(), UTC)
-        if stamps:  # the newest has the last name, also when the clock was set back
+        if stamps:  # the newest file has the last name, even if the clock was set back
             at = max(at, datetime.strptime(stamps[-1], _STAMP).replace(tzinfo=UTC) + timedelta(microseconds=1))
         stamps.append(at.strftime(_STAMP))
         self._path.rename(self._path.with_name(f"{stem}.{stamps[-1]}{suffix}"))
@@ -131,7 +132,7 @@ class UsageFile:
 
 
 def _is_time(stamp: str) -> bool:
-    """Whether a name is of this module's making: files of others stay as they are."""
+    """Whether a file's stamp is one that this module writes; other files are never deleted."""
     try:
         return datetime.strptime(stamp, _STAMP).year < datetime.max.year
     except ValueError:

@@ -1,16 +1,19 @@
-"""What calls cost and how they went: a line for each endpoint that a call asked, for SQL to read.
+"""The usage log: a line for each endpoint that a row used, which SQL can read.
 
-A line has numbers and names, never a text or a key. A row that was left to a fallback has a line for who failed and one
-for who answered, so that each provider's requests and errors are its own. Rows that equal another's ask nobody: they
-count in its line.
+A line has numbers and names, never a text or a key. A row that a fallback answered has one line for the endpoint that
+failed and one for the fallback, so that each provider has its own requests and errors. A row that equals an earlier
+row sends no request: it counts in the line of the earlier row.
+
+Flow: `UsageRecorder.line` opens a line for an endpoint, and the client counts in it. `RowUsage.decide` counts the row
+in the last of its lines. `UsageRecorder.repeat` counts an equal row. `write` appends the finished lines to the file.
 """
 
 import asyncio
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from time import monotonic, sleep
 
 import orjson
 
@@ -20,16 +23,16 @@ from ..request.endpoint import Endpoint
 from ..types import BilledUnits, sendable
 from .jsonl_file import UsageFile
 
-_MOST_HELD = 500
-_HELD_S = 1.0
-_AGAIN_S = 0.001
-_TIMES = 500
-_LONGEST_NAME = 200
+_MAX_PENDING = 500
+_PENDING_S = 1.0
+_RETRY_S = 0.001
+_MAX_TRIES = 500
+_MAX_NAME = 200
 
 
 @dataclass(slots=True, eq=False)
 class UsageLine:
-    """What is known of one endpoint's part in a call; members that begin with _ are not written."""
+    """What one endpoint did for a row. orjson does not write members that begin with an underscore."""
 
     time: str = ""
     """When it ended, in UTC."""
@@ -38,7 +41,7 @@ class UsageLine:
     """With its port; "" for scoring in the worker."""
     model: str = ""
     credential: str = ""
-    """Name of the server's; "" for a key from SQL or none."""
+    """Name of the server's credential; "" for a key from SQL or no key."""
     fallback: int = 0
     """0 for the call's own provider, 1 for the first of its fallbacks, and so on."""
     status: str = "ok"
@@ -46,84 +49,85 @@ class UsageLine:
     error: str = ""
     """Code of the error."""
     rows: int = 0
-    """Rows that it decided; 0 where it left the row to a fallback, more than one where rows are equal."""
+    """Rows with the result of this endpoint: 0 if a fallback took over, more than one if rows are equal."""
     degraded: int = 0
-    """Of these, rows that on_error gave no scores."""
+    """Of these, rows that on_error left without scores."""
     documents: int = 0
-    """That the call has to have scored; 0 in a line that only adds rows to one already written."""
+    """Documents to score; 0 in a line that only adds rows to a line already written."""
     cached: int = 0
-    """Of these, how many had known scores."""
+    """Of these, documents whose scores were cached."""
     requests: int = 0
-    """That the call takes, without repetitions."""
+    """Requests that the call takes, without retries."""
     attempts: int = 0
-    """Requests that were sent, or tried to be, repetitions included."""
+    """Requests that were sent or failed on the way, with retries."""
     answered: int = 0
-    """Of these, how many gave scores."""
+    """Of these, requests that returned scores."""
     rate_limited: int = 0
-    """Of these, how many were refused as too many."""
+    """Of these, requests that were refused with 429."""
     tokens: float = 0
-    """That the provider says it charges."""
+    """Tokens that the provider says it charges."""
     search_units: float = 0
-    """That the provider says it charges."""
+    """Search units that the provider says it charges."""
     waited_ms: float = 0
-    """Before the first request."""
+    """Time until the first request."""
     latency_ms: float = 0
-    """From the first request, or without one from the beginning, to the end; repetitions and pauses included."""
-    _began: float = 0.0
-    _asked: float = 0.0
-    _is_held: bool = False
+    """Time from the first request, or without requests from the start, to the end, with retries and pauses."""
+    _began: float = field(default_factory=monotonic)
+    _first_sent: float = 0.0
 
     def sent(self) -> None:
-        """A request is about to be sent."""
+        """Count a request that is about to be sent."""
         self.attempts += 1
-        self._asked = self._asked or time.monotonic()
+        self._first_sent = self._first_sent or monotonic()
 
     def charge(self, billed: BilledUnits) -> None:
-        """Add what an answer is billed for."""
+        """Add what a response costs."""
         self.tokens += billed.tokens
         self.search_units += billed.search_units
 
     def end(self) -> None:
-        """Note the time."""
-        now = time.monotonic()
-        first = self._asked or self._began
+        """Set the time of the end and the durations."""
+        now = monotonic()
+        first = self._first_sent or self._began
         self.time = datetime.now(UTC).isoformat(" ", "milliseconds")[:-6]
         self.waited_ms = round((first - self._began) * 1000, 1)
         self.latency_ms = round((now - first) * 1000, 1)
 
 
 class RowUsage:
-    """The lines of one row, and of the rows that equal it."""
+    """The usage of one row, and of the rows that equal it."""
 
     def __init__(self) -> None:
         self.last: UsageLine | None = None
+        """The line of the endpoint that was used last."""
 
-    def decided(self, *, degraded: bool = False) -> None:
-        """The endpoint asked last is who decided the row."""
+    def decide(self, *, degraded: bool = False) -> None:
+        """Count a row in the last line: its endpoint gave the result, or its failure did."""
         if self.last is not None:
             self.last.rows += 1
             self.last.degraded += degraded
 
 
-class Usage:
-    """Collects lines, and writes them in batches where there is a file to write them to."""
+class UsageRecorder:
+    """Collects lines, and writes them in batches if a file is configured."""
 
     def __init__(self, recording: UsageSettings) -> None:
         self._file = UsageFile(recording) if recording.path else None
         self._open: set[UsageLine] = set()
-        self._held: list[UsageLine] = []
-        self._written_at = -_HELD_S
+        self._pending: dict[UsageLine, None] = {}
+        """Finished lines in order; an equal row may still be counted in them."""
+        self._written_at = -_PENDING_S
 
-    def asking(self, endpoint: Endpoint, fallback: int, account: RowUsage) -> AbstractContextManager[UsageLine]:
-        """While an endpoint is asked: the line that what it does is counted in."""
-        line = account.last = UsageLine(fallback=fallback, _began=time.monotonic())
-        return nullcontext(line) if self._file is None else self._kept(line, endpoint)
+    def line(self, endpoint: Endpoint, fallback: int, usage: RowUsage) -> AbstractContextManager[UsageLine]:
+        """A context in which an endpoint is used for a row: it gives the line to count in, and closes it at the end."""
+        line = usage.last = UsageLine(fallback=fallback)
+        return nullcontext(line) if self._file is None else self._recorded(line, endpoint)
 
     @contextmanager
-    def _kept(self, line: UsageLine, endpoint: Endpoint) -> Iterator[UsageLine]:
+    def _recorded(self, line: UsageLine, endpoint: Endpoint) -> Iterator[UsageLine]:
         line.provider, line.credential = endpoint.provider.name, endpoint.credential
         line.host = endpoint.host
-        line.model = sendable(endpoint.named_model)[:_LONGEST_NAME]
+        line.model = sendable(endpoint.named_model)[:_MAX_NAME]
         self._open.add(line)
         try:
             yield line
@@ -136,67 +140,61 @@ class Usage:
         finally:
             self._open.remove(line)
             line.end()
-            self._hold(line)
+            self._pending[line] = None
 
-    def repeated(self, account: RowUsage) -> None:
-        """One more row had the answer of an account's."""
-        line = account.last
+    def repeat(self, usage: RowUsage) -> None:
+        """Count one more row that has the result of an earlier, equal row."""
+        line = usage.last
         if line is None or self._file is None:
             return
         degraded = line.degraded > 0
-        if not line._is_held:
+        if line not in self._pending:  # it is written: the row needs a line that adds to it
             names = {name: getattr(line, name) for name in ("provider", "host", "model", "credential", "fallback")}
-            line = account.last = UsageLine(time=line.time, status=line.status, error=line.error, **names)
-            self._hold(line)
-        account.decided(degraded=degraded)
+            line = usage.last = UsageLine(time=line.time, status=line.status, error=line.error, **names)
+            self._pending[line] = None
+        usage.decide(degraded=degraded)
 
     def is_due(self) -> bool:
-        """Whether lines have waited for long, or many do."""
-        many = len(self._held) >= _MOST_HELD
-        return bool(self._held) and (many or time.monotonic() - self._written_at >= _HELD_S)
+        """Whether lines have been pending for a second, or there are many."""
+        many = len(self._pending) >= _MAX_PENDING
+        return bool(self._pending) and (many or monotonic() - self._written_at >= _PENDING_S)
 
     async def write(self) -> None:
-        """Write the lines held."""
-        for _ in range(_TIMES):
-            if self._written():
+        """Write the pending lines; drop them if another process holds the lock for half a second."""
+        for _ in range(_MAX_TRIES):
+            if self._try_to_write():
                 return
-            await asyncio.sleep(_AGAIN_S)
-        self._lose()
+            await asyncio.sleep(_RETRY_S)
+        self._drop()
 
     def close(self) -> None:
-        """`write`, before the process ends, also the lines of calls that nobody waits for any more."""
+        """Write before the process ends: the pending lines, and as cancelled the lines of calls that are not done."""
         for line in self._open:
             line.status, line.rows = "cancelled", 1
             line.end()
-            self._held.append(line)
+            self._pending[line] = None
         self._open.clear()
-        for _ in range(_TIMES):
-            if self._written():
+        for _ in range(_MAX_TRIES):
+            if self._try_to_write():
                 break
-            time.sleep(_AGAIN_S)
+            sleep(_RETRY_S)
         if self._file is not None:
             self._file.close()
 
-    def _hold(self, line: UsageLine) -> None:
-        line._is_held = True
-        self._held.append(line)
-
-    def _written(self) -> bool:
-        if not self._held or self._file is None:
+    def _try_to_write(self) -> bool:
+        if not self._pending or self._file is None:
             return True
-        lines = b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in self._held)
+        lines = b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in self._pending)
         if self._file.append(lines):
-            self._let_go()
+            self._clear()
             return True
         return False
 
-    def _lose(self) -> None:
+    def _drop(self) -> None:
         if self._file is not None:
-            self._file.rest("it is locked by another process")
-        self._let_go()
+            self._file.rest("another process holds its lock")
+        self._clear()
 
-    def _let_go(self) -> None:
-        for line in self._held:
-            line._is_held = False
-        self._held.clear()
-        self._written_at = time.monotonic()
+    def _clear(self) -> None:
+        self._pending.clear()
+        self._written_at = monotonic()

@@ -1,7 +1,7 @@
-"""The formats a worker speaks: pure bytes <-> records, no stream, no clock.
+"""The row formats of ClickHouse: pure functions between bytes and records, without streams and clocks.
 
-Each module has `end_of_row` (where a row ends in a buffer), `decode` (a row's bytes -> Row), `encode` (documents and
-their ranking -> bytes), `EMPTY` (the encoding of no documents) and `NOISE` (lines that are no rows).
+Each module has `end_of_row` (where a row ends in a buffer), `decode` (bytes of a row -> Row), `encode` (documents and
+their ranking -> bytes), `EMPTY` (the encoding of an empty result) and `NOISE` (lines that are not rows).
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from . import json_each_row, row_binary, tab_separated
 
 
 class Format(Protocol):
-    """What a module in this folder offers."""
+    """What each module in this folder provides."""
 
     NOISE: frozenset[bytes]
     EMPTY: bytes

@@ -1,8 +1,8 @@
-"""JSONEachRow as ClickHouse writes and reads it: one object a line, in UTF-8 that need not be valid.
+"""JSONEachRow as ClickHouse writes and reads it: one object per line, in UTF-8 that may be invalid.
 
-Foreign quirks: strings hold raw invalid bytes; with `output_format_json_array_of_rows=1` in the user's session
-the rows come as `[`, `{...},`, `{...}`, `]` on lines of their own, the last of them after the chunk's last row;
-the engine reads a bare NaN, and reads null as 0.
+Quirks of ClickHouse: strings hold raw invalid bytes. With `output_format_json_array_of_rows=1` in the user's session,
+rows come as `[`, `{...},`, `{...}`, `]` on separate lines, and `]` comes after the last row of the chunk. The engine
+reads a bare NaN, and it reads null as 0.
 """
 
 import json
@@ -23,7 +23,7 @@ _NAN = orjson.Fragment(b"NaN")
 
 
 def decode(raw: bytes) -> Row:
-    """One line -> Row."""
+    """One line -> Row. Errors: INPUT."""
     if b"," in raw[-3:]:
         raw = raw.rstrip(b",\r\n")
     try:
@@ -35,11 +35,11 @@ def decode(raw: bytes) -> Row:
         texts = [row[name] for name in ("query", "provider", "base_url", "api_key", "others")]
     except (TypeError, KeyError):
         raise CallerError(
-            "INPUT", "A row lacks an argument. Register the function with seven named arguments."
+            "INPUT", "A row lacks an argument. Register the function with its seven named arguments."
         ) from None
     whole = type(documents) is list and type(top_k) is int and top_k >= 0
     if not whole or not {str}.issuperset(map(type, (*texts, *documents))):
-        raise CallerError("INPUT", "A row has an argument of another type. Register String, Array(String) and UInt32.")
+        raise CallerError("INPUT", "A row has an argument of a wrong type. Register String, Array(String) and UInt32.")
     return Row(texts[0], documents, top_k, texts[1], texts[2], texts[3], texts[4])
 
 
@@ -47,7 +47,7 @@ def _decode_invalid_utf8(raw: bytes) -> object:
     try:
         text = raw.decode("utf-8", "surrogateescape")
         row = json.loads(text, parse_constant=str)
-        # An escaped lone surrogate, which ClickHouse never writes, has no bytes to go back to.
+        # An escaped lone surrogate cannot be encoded back to bytes. ClickHouse never writes one.
         json.dumps(row, ensure_ascii=False).encode("utf-8", "surrogateescape")
     except (ValueError, RecursionError):
         raise CallerError("INPUT", "A row is not JSON. Compare <format> in the registration with --format.") from None

@@ -1,10 +1,10 @@
-"""Row boundaries of the formats that escape line feeds: a row is a line."""
+"""Row boundaries of formats that escape line feeds: a row is a line."""
 
 
 def end_of_row(buffer: bytearray, start: int, progress: list[int]) -> int:
-    """Where the row that begins at `start` ends, or -1 until more bytes are there.
+    """The position after the row that begins at `start`, or -1 if its end has not arrived.
 
-    `progress` belongs to this row and starts empty; it remembers what was searched.
+    `progress` belongs to this row and starts empty; it remembers how far the buffer was searched.
     """
     end = buffer.find(b"\n", progress[0] if progress else start)
     if end < 0:

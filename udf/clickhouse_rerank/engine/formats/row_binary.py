@@ -1,4 +1,4 @@
-"""RowBinary: LEB128 lengths and counts, little-endian UInt32 and Float32; byte exact and immune to session settings."""
+"""RowBinary: LEB128 lengths and counts, little-endian UInt32 and Float32. No session setting changes its bytes."""
 
 import struct
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _FLOAT32 = struct.Struct("<f")
 
 
 def _varint(buffer: bytes | bytearray, at: int) -> tuple[int, int]:
-    """(value, position behind it); position -1 when the buffer ends inside."""
+    """(value, position after it); the position is -1 if the buffer ends inside the value."""
     if at + 1 < len(buffer) and buffer[at + 1] < 0x80 <= buffer[at]:
         return buffer[at] & 0x7F | buffer[at + 1] << 7, at + 2
     value = shift = 0
@@ -35,26 +35,26 @@ def _varint(buffer: bytes | bytearray, at: int) -> tuple[int, int]:
 
 
 def _skip_texts(buffer: bytes | bytearray, at: int, left: int) -> tuple[int, int]:
-    """Go behind up to `left` texts; (position, texts that are not complete yet)."""
+    """Skip up to `left` texts from `at` on: (position after the last complete one, texts left)."""
     size = len(buffer)
     while left and at < size:
-        length, behind = buffer[at], at + 1
+        length, after = buffer[at], at + 1
         if length >= 0x80:
-            length, behind = _varint(buffer, at)
-            if behind < 0:
+            length, after = _varint(buffer, at)
+            if after < 0:
                 break
-        if behind + length > size:
+        if after + length > size:
             break
-        at = behind + length
+        at = after + length
         left -= 1
     return at, left
 
 
 def end_of_row(buffer: bytearray, start: int, progress: list[int]) -> int:
-    """Where the row that begins at `start` ends, or -1 until more bytes are there.
+    """The position after the row that begins at `start`, or -1 if its end has not arrived.
 
     `progress` belongs to this row and starts empty; it holds [position, phase, texts left in the phase], so that a
-    large row that arrives in pieces is walked once. Phases: 0 query, 1 documents, 2 what follows top_k.
+    large row that arrives in pieces is walked once. Phases: 0 query, 1 documents, 2 the texts after top_k.
     """
     at, phase, left = progress or (start, 0, 1)
     while True:
@@ -63,10 +63,10 @@ def end_of_row(buffer: bytearray, start: int, progress: list[int]) -> int:
         if left:
             return -1
         if phase == 0:
-            count, behind = _varint(buffer, at)
-            if behind < 0:
+            count, after = _varint(buffer, at)
+            if after < 0:
                 return -1
-            at, phase, left = behind, 1, count
+            at, phase, left = after, 1, count
         elif phase == 1:
             if at + _UINT32.size > len(buffer):
                 return -1
@@ -76,7 +76,7 @@ def end_of_row(buffer: bytearray, start: int, progress: list[int]) -> int:
 
 
 def _texts(raw: bytes, at: int, count: int) -> tuple[list[str], int]:
-    """The `count` texts at a position, and the position behind them."""
+    """The `count` texts from a position on, and the position after them."""
     texts: list[str] = []
     for _ in range(count):
         length = raw[at]
@@ -89,7 +89,7 @@ def _texts(raw: bytes, at: int, count: int) -> tuple[list[str], int]:
 
 
 def decode(raw: bytes) -> Row:
-    """The bytes of one row -> Row."""
+    """The bytes of one row -> Row. Errors: INPUT."""
     (query,), at = _texts(raw, 0, 1)
     count, at = _varint(raw, at)
     documents, at = _texts(raw, at, count)
