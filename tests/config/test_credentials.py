@@ -240,9 +240,9 @@ def identity(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     auth.server_identity.cache_clear()
 
 
-def ambient(provider: Provider) -> Settings:
+def with_server_identity(provider: Provider) -> Settings:
     others = {"region_name": "eu-central-1", "endpoint_url": provider.url}
-    own = Credential("role", "sagemaker", Secret(""), "mine", others=others, ambient=True)
+    own = Credential("role", "sagemaker", Secret(""), "mine", others=others, uses_server_identity=True)
     return Settings({"role": own}, Network(allow_private=("127.0.0.1",)))
 
 
@@ -256,7 +256,7 @@ def test_the_servers_identity_is_used_where_the_configuration_says_so(provider: 
     provider.script = lambda request: Reply(
         403, {"message": "no canary-ambient-secret of AKIDAMBIENT, canary-ambient-token"}
     )
-    within = ambient(provider)
+    within = with_server_identity(provider)
     own = {"access_key_id": "AKIDCALLER", "region_name": "eu-central-1", "endpoint_url": provider.url}
     results = asked(
         sagemaker("", "cred:role"),  # type: ignore[arg-type]
@@ -280,13 +280,13 @@ def test_an_identity_of_a_role_is_fetched_and_a_missing_one_is_named(
 ) -> None:
     """As containers have it, from a service on loopback; without any, the sentence says what to do."""
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    (error,) = asked(sagemaker("", "cred:role"), within=ambient(provider))  # type: ignore[arg-type]
+    (error,) = asked(sagemaker("", "cred:role"), within=with_server_identity(provider))  # type: ignore[arg-type]
     assert code(error) == "CREDENTIAL" and "no AWS identity" in str(error)
     found = {"AccessKeyId": "AKIDROLE", "SecretAccessKey": "s", "Token": "t", "Expiration": "2099-01-01T00:00:00Z"}
     provider.script = lambda request: Reply(json=found) if request.method == "GET" else Reply(403, {"message": "m"})
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{provider.url}/role")
     auth.server_identity.cache_clear()
-    asked(sagemaker("", "cred:role"), within=ambient(provider))  # type: ignore[arg-type]
+    asked(sagemaker("", "cred:role"), within=with_server_identity(provider))  # type: ignore[arg-type]
     assert [request.method for request in provider.requests] == ["GET", "POST"]
     assert "Credential=AKIDROLE/" in provider.requests[1].headers["authorization"]
 

@@ -80,14 +80,14 @@ def test_a_default_file_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypa
 COHERE = '[credentials.p]\nprovider = "Cohere"\n'
 AWS = '[credentials.p]\nprovider = "SageMaker"\n'
 MISTAKES = [
-    ("[limit]", "unknown section [limit]. Known: credentials, network, limits, "),
+    ("[limit]", "unknown section [limit]. Did you mean limits? Known: credentials, network, limits, "),
     ("credentials = 1", "[credentials] must be a table."),
     ("[credentials]\np = 1", "[credentials.p] must be a table."),
     ("[[credentials.p]]", "[credentials.p] must be a table."),
     ("network = []", "[network] must be a table."),
     ("[credentials.p]", "[credentials.p] needs a provider, one of Cohere, "),
     ('[credentials.p]\nprovider = "Choere"', "[credentials.p] needs a provider, one of Cohere, "),
-    (COHERE + "key = 'x'", "[credentials.p] has the unknown key key. Known: provider, api_key, "),
+    (COHERE + "key = 'x'", "[credentials.p] has the unknown key key. Did you mean api_key? Known: provider, "),
     (COHERE + "api_key = 5", "[credentials.p] api_key must be a string."),
     (COHERE + "default = 'yes'", "[credentials.p] default must be true or false."),
     (COHERE + "default = 1", "[credentials.p] default must be true or false."),
@@ -103,7 +103,10 @@ MISTAKES = [
         COHERE + "default = true\n" + COHERE.replace(".p]", ".q]") + "default = true",
         "two default credentials for Cohere",
     ),
-    ("[network]\nallow_host = []", "[network] has the unknown key allow_host. Known: allow_hosts, allow_private, "),
+    (
+        "[network]\nallow_host = []",
+        "[network] has the unknown key allow_host. Did you mean allow_hosts? Known: allow_hosts, ",
+    ),
     ("[network]\nproxy = 1", "[network] proxy must be a string."),
     ("[network]\nproxy = 'http://user:secret@h:1'", "[network] proxy is no plain URL."),
     ("[network]\nproxy = 'https://h:1'", "[network] proxy must be of the form http://host:port."),
@@ -137,7 +140,7 @@ MISTAKES = [
         "[network] allow_private has '10.0.0.0/8'. Write a host or host:port.",
     ),
     ("[network]\nallow_private = ['.local']", "[network] allow_private has '.local'."),
-    ("[limits]\nrows = 1", "[limits] has the unknown key rows. Known: row_deadline_s, "),
+    ("[limits]\nrows = 1", "[limits] has the unknown key rows. Did you mean max_rows? Known: row_deadline_s, "),
     ("[limits]\nrow_deadline_s = '30'", "[limits] row_deadline_s must be a positive number."),
     ("[limits]\nrow_deadline_s = 0", "[limits] row_deadline_s must be a positive number."),
     ("[limits]\nrow_deadline_s = nan", "[limits] row_deadline_s must be a positive number."),

@@ -161,7 +161,7 @@ def _resolved(
         base_url = base_url or credential.base_url
     else:
         key = Secret(api_key)
-    ambient = credential is not None and credential.ambient
+    ambient = credential is not None and credential.uses_server_identity
     if key and not key.is_sendable():
         raise CallerError(
             "BAD_KEY", f"The key for {record.name} has characters that no key has. Check for spaces and line feeds."
