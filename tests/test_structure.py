@@ -63,7 +63,7 @@ OWNERS = {
 """Third-party package -> modules that import it."""
 LAZY = {"botocore", "chdb", "clickhouse_connect", "bm25s", "numpy"}
 MAX_LINES = 250
-STILL_LONGER = {"admission.gate", "commands.cli", "request.endpoint"}
+STILL_LONGER = {"admission.gate", "commands.cli"}
 MAX_ENTRIES = 16
 
 

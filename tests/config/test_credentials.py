@@ -44,13 +44,15 @@ PLACES = {
 
 
 def others_of(record: ProviderRecord) -> str:
-    needed = {name: value for name, value in NEEDED.get(record.name, {}).items() if not record.options[name].bound}
+    needed = {
+        name: value for name, value in NEEDED.get(record.name, {}).items() if not record.options[name].credential_only
+    }
     return json.dumps(needed) if needed else ""
 
 
 def table(record: ProviderRecord, base_url: str) -> str:
     """A default credential of a provider, bound to a URL."""
-    bound = {name: value for name, value in NEEDED.get(record.name, {}).items() if record.options[name].bound}
+    bound = {name: value for name, value in NEEDED.get(record.name, {}).items() if record.options[name].credential_only}
     lines = [f'provider = "{record.name}"', f'api_key = "{SERVER}-{record.name}"', f'base_url = "{base_url}"']
     members = "".join(f"{name} = {json.dumps(value)}\n" for name, value in bound.items())
     name = record.name.lower()
@@ -140,7 +142,7 @@ DEFAULTS = [record for record in WITH_KEY if record.url]
 def test_a_key_for_a_public_url_stays_with_it(record: ProviderRecord, key: str, place: str) -> None:
     """The same for credentials without a base_url, bound to the provider's own: what would be asked, with which key."""
     needed = NEEDED.get(record.name, {})
-    bound = {name: value for name, value in needed.items() if record.options[name].bound}
+    bound = {name: value for name, value in needed.items() if record.options[name].credential_only}
     own = {"c": Credential("c", record.name.lower(), Secret(SERVER), default=True, others=bound)}
     members = needed if key == "literal" else {name: value for name, value in needed.items() if name not in bound}
     here = resolve(record.name, "", CALLER, json.dumps(needed), Settings()).url

@@ -196,7 +196,7 @@ def _asking(endpoint: Endpoint) -> bytes:
             chosen.access_key_id,
             chosen.session_token,
             chosen.region_name,
-            endpoint.credential if endpoint.ambient else "",
+            endpoint.credential if endpoint.uses_server_identity else "",
         )
     )
 

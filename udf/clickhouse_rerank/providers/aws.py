@@ -5,9 +5,9 @@ from .record import AwsService, Option, Provider, RequestLimits
 from .shared_options import NAMED
 
 _SIGNED = {
-    "access_key_id": Option("text", bound=True),
-    "region_name": Option("text", bound=True),
-    "session_token": Option("text", bound=True),
+    "access_key_id": Option("text", credential_only=True),
+    "region_name": Option("text", credential_only=True),
+    "session_token": Option("text", credential_only=True),
 }
 
 AWS = (
@@ -26,10 +26,10 @@ AWS = (
         options={
             **CONTAINER_OPTIONS,
             **_SIGNED,
-            "endpoint_url": Option("text", bound=True),
-            "target_model": Option("text", place=True, pattern=r"[A-Za-z0-9._/-]{1,1024}"),
-            "target_variant": Option("text", place=True, pattern=r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}"),
-            "inference_component": Option("text", place=True, pattern=r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}"),
+            "endpoint_url": Option("text", credential_only=True),
+            "target_model": Option("text", in_template=True, pattern=r"[A-Za-z0-9._/-]{1,1024}"),
+            "target_variant": Option("text", in_template=True, pattern=r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}"),
+            "inference_component": Option("text", in_template=True, pattern=r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}"),
         },
     ),
     Provider(

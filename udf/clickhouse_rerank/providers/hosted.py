@@ -223,9 +223,9 @@ HOSTED = (
         limits=RequestLimits(documents=200),
         options={
             **NAMED,
-            "project": Option("text", bound=True, place=True),
-            "location": Option("text", place=True, default="global"),
-            "ranking_config": Option("text", place=True, default="default_ranking_config"),
+            "project": Option("text", credential_only=True, in_template=True),
+            "location": Option("text", in_template=True, default="global"),
+            "ranking_config": Option("text", in_template=True, default="default_ranking_config"),
         },
     ),
     Provider(

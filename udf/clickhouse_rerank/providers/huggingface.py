@@ -22,6 +22,10 @@ HUGGINGFACE = (
         model="BAAI/bge-reranker-v2-m3",
         scores="0 to 1 (label probability)",
         wire_limits=CONTAINER_WIRES,
-        options={**CONTAINER_OPTIONS, "model": Option("text"), "bill_to": Option("text", bound=True, place=True)},
+        options={
+            **CONTAINER_OPTIONS,
+            "model": Option("text"),
+            "bill_to": Option("text", credential_only=True, in_template=True),
+        },
     ),
 )

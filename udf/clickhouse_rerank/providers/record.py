@@ -21,14 +21,14 @@ class Option:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
-    bound: bool = False
-    """Part of where a key goes: SQL cannot set it beside a credential of the server's."""
-    place: bool = False
-    """Fills {its name} in the record's URL and headers instead of becoming a request field."""
+    credential_only: bool = False
+    """Part of where a key goes, such as a region: SQL cannot set it beside a credential of the server."""
+    in_template: bool = False
+    """Fills {its name} in the URL and header templates of the record instead of becoming a request field."""
     default: str = ""
-    """What an absent place means; "" when there is nothing to put there."""
+    """What fills a template when the key is absent; "" when there is no default."""
     pattern: str = r"[A-Za-z0-9._~:@-]{1,200}"
-    """What a place may hold."""
+    """Regular expression that a value for a template must match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ class AwsService:
     path: str
     """Path of requests; with {name}, base_url is no URL but that name."""
     model: str = ""
-    """How requests name a model, with {partition}, {region} and {model}; "" when they name none."""
+    """Template of the model in requests, with {partition}, {region} and {model}; "" when requests name no model."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """What one request may hold; None where the provider states nothing."""
+    """The most that one request may hold; None where the provider states no limit."""
 
     documents: int | None = None
     body_bytes: int | None = None
@@ -77,7 +77,10 @@ def _least(one: int | None, other: int | None) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """How one provider is reached and spoken to. Texts in {} are filled from `others`, {model} from the model."""
+    """How one provider is reached and spoken to.
+
+    URLs, paths and headers are templates: {names} are filled from `others`, {model} from the model.
+    """
 
     name: str
     wire: str = ""
@@ -91,13 +94,13 @@ class Provider:
     aws: AwsService | None = None
     """Set where botocore signs; others carry the key in a header."""
     key: str = "required"
-    """required, optional (servers of one's own) or none."""
+    """required, optional (self-hosted servers) or none."""
     key_header: str = "Authorization"
     key_format: str = "Bearer {}"
     key_prefix: str = ""
-    """How its keys begin, where they have a shape of their own: the server's logs mask them by it."""
+    """The beginning that all its keys have, if they have one: the server's logs mask keys by it."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Headers of every request; one whose {} has nothing to fill it is left out."""
+    """Headers of every request; a header whose {name} has no value is left out."""
     env: str = ""
     """The variable that conventionally holds the key, which then goes to `url`."""
     model: str = ""
@@ -123,6 +126,18 @@ class Provider:
     """Whether requests may say how many documents to return."""
     variants: tuple[tuple[str, "Provider"], ...] = ()
     """(part of a base_url's path, the record that is spoken to where the path has it)."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it scores in the worker: no URL, no key, no request."""
+        return not self.wire
+
+    def variant(self, path: str) -> "Provider":
+        """The record that is spoken to at a base_url with this path."""
+        for part, variant in self.variants:
+            if part in path + "/":
+                return variant
+        return self
 
     def is_listwise(self, model: str) -> bool:
         """Whether a model's scores depend on the other documents, so that they are not comparable across requests."""

@@ -103,7 +103,7 @@ SELF_HOSTED = (
         scores="depends on the model",
         options={
             **ASKED,
-            "inference_id": Option("text", place=True, default=".rerank-v1-elasticsearch"),
+            "inference_id": Option("text", in_template=True, default=".rerank-v1-elasticsearch"),
             "task_settings": Option("object", "task_settings"),
         },
     ),
