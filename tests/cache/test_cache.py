@@ -294,6 +294,7 @@ OTHERS: dict[str, tuple[Call, Endpoint]] = {
     "fixed": (CALL, replace(ENDPOINT, provider=replace(ENDPOINT.provider, fixed={"a": 1}))),
     "fields": (CALL, replace(ENDPOINT, options=replace(ENDPOINT.options, fields={"a": 1}))),
     "model_args": (CALL, replace(ENDPOINT, options=replace(ENDPOINT.options, model_args={"a": 1}))),
+    "listwise": (CALL, replace(ENDPOINT, options=replace(ENDPOINT.options, listwise=True))),
     "score_label": (CALL, replace(ENDPOINT, options=replace(ENDPOINT.options, score_label="yes"))),
 }
 
@@ -356,7 +357,7 @@ def test_texts_that_look_alike_to_the_provider_are_told_apart(provider: Provider
 # A new field changes scores, who may see them, or neither: decide, and put it into the key or here.
 IN_KEY = {
     Options: {"model", "model_args", "wire", "score_label", "access_key_id", "region_name", "session_token"}
-    | {"endpoint_url", "fields", "template_values"},
+    | {"endpoint_url", "fields", "template_values", "listwise"},
     Endpoint: {"provider", "url", "key", "options", "model", "headers", "credential", "uses_server_identity"},
     Call: {"query", "documents", "top_n"},
 }

@@ -89,7 +89,7 @@ MISTAKES = [
     ('[credentials.p]\nprovider = "Choere"', "[credentials.p] needs a provider, one of Cohere, "),
     ('[credentials.p]\nprovider = "Choere"', ", BM25. Did you mean Cohere?"),
     (COHERE + "apikey = 'x'", "[credentials.p] has the unknown key apikey. Did you mean api_key? Known: provider, "),
-    ("[limits]\n" + "row_deadline_s" * 3 + " = 1", "row_deadline_s. Known: row_deadline_s, "),
+    (COHERE + "documents_per_minute" + "x" * 21 + " = 1", "x. Known: provider, "),
     ("[tokens]", "unknown section [tokens]. Known: credentials, "),
     (COHERE + "key = 'x'", "[credentials.p] has the unknown key key. Did you mean api_key? Known: provider, "),
     (COHERE + "api_key = 5", "[credentials.p] api_key must be a string."),

@@ -47,8 +47,13 @@ SENTENCES = (
     ("Cohere", '{"question":5}', "Cohere has no key 'question' in others. Known keys: "),
     (
         "Cohere",
-        '{"%s":5}' % ("max_chunks_per_doc" * 3),
-        f"Cohere has no key '{'max_chunks_per_doc' * 3}' in others. Kn",
+        '{"max_chunks_per_doc%s":5}' % ("x" * 22),
+        f"Cohere has no key 'max_chunks_per_doc{'x' * 22}' in others. Did ",
+    ),
+    (
+        "Cohere",
+        '{"max_chunks_per_doc%s":5}' % ("x" * 23),
+        f"Cohere has no key 'max_chunks_per_doc{'x' * 23}' in others. Kno",
     ),
     ("Cohere", '{"model":"a","model":"b"}', "others has the key 'model' twice. Keep one."),
     ("Cohere", '{"model_args":{"a":1,"a":2}}', "others has the key 'a' twice. Keep one."),

@@ -197,6 +197,7 @@ def _asking(endpoint: Endpoint) -> bytes:
             chosen.session_token,
             chosen.region_name,
             endpoint.credential if endpoint.uses_server_identity else "",
+            str(endpoint.is_listwise),
         )
     )
 

@@ -19,6 +19,7 @@ ASKED: Mapping[str, Option] = {
     "on_error": Option("text", choices=("throw", "empty", "passthrough")),
     "fallback": Option("objects"),
     "cache": Option("boolean"),
+    "listwise": Option("boolean"),
 }
 """For every provider that is asked over the network."""
 

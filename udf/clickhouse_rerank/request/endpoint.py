@@ -63,7 +63,8 @@ class Endpoint:
     @cached_property
     def is_listwise(self) -> bool:
         """Whether scores depend on the other documents of the request."""
-        return self.provider.is_listwise(self.model)
+        declared = self.options.listwise
+        return self.provider.is_listwise(self.model) if declared is None else declared
 
     @cached_property
     def host(self) -> str:

@@ -48,6 +48,8 @@ class Options:
     """Whether cached scores may be used, and the scores of this call are cached."""
     dry_run: bool = False
     """Whether to report what would be sent instead of sending it."""
+    listwise: bool | None = None
+    """Whether the model scores documents against each other; None: as the provider's record says of the model."""
     wire: str = ""
     score_label: str = ""
     access_key_id: str = field(default="", repr=False)

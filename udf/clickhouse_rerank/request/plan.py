@@ -139,7 +139,7 @@ def _check_length(text: str, most: int | None, what: str, endpoint: Endpoint) ->
 
 
 def _indivisible(most: str, endpoint: Endpoint) -> CallerError:
-    model = endpoint.model[:60]
+    model = endpoint.model[:60] or "its model"
     return CallerError(
         "BAD_ARGUMENT",
         f"A request of {endpoint.provider.name} holds {most}, and {model} scores documents against each other: "
