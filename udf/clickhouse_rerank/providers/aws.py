@@ -2,7 +2,7 @@
 
 from .huggingface import CONTAINER_OPTIONS, CONTAINER_WIRES
 from .record import AwsService, Option, Provider, RequestLimits
-from .shared_options import NAMED
+from .shared_options import NETWORK_MODEL
 
 _SIGNED = {
     "access_key_id": Option("text", credential_only=True),
@@ -44,6 +44,6 @@ AWS = (
         ),
         model="cohere.rerank-v3-5:0",
         limits=RequestLimits(documents=1000, text_chars=32_000),
-        options={**NAMED, **_SIGNED, "model_fields": Option("object", "additionalModelRequestFields")},
+        options={**NETWORK_MODEL, **_SIGNED, "model_fields": Option("object", "additionalModelRequestFields")},
     ),
 )

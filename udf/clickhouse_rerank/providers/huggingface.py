@@ -2,12 +2,12 @@
 
 from .record import Option, Provider, RequestLimits
 from .self_hosted import TEI_LIMITS
-from .shared_options import ASKED
+from .shared_options import NETWORK
 
 CONTAINER_WIRES = {"pairs": RequestLimits(), "tei": TEI_LIMITS, "text_ranking": RequestLimits()}
 """The wires that Hugging Face's containers speak, with what each adds to a request's limits."""
 
-CONTAINER_OPTIONS = {**ASKED, "score_label": Option("text"), "wire": Option("text", choices=tuple(CONTAINER_WIRES))}
+CONTAINER_OPTIONS = {**NETWORK, "score_label": Option("text"), "wire": Option("text", choices=tuple(CONTAINER_WIRES))}
 """Keys of `others` for a model in one of these containers."""
 
 HUGGINGFACE = (
