@@ -25,8 +25,9 @@ from clickhouse_rerank.errors import CallerError, ProtocolError, RerankError
 from clickhouse_rerank.network import responses
 from clickhouse_rerank.network.transport import Response
 from clickhouse_rerank.providers import PROVIDERS
+from clickhouse_rerank.providers.base_url import parse_url, request_url
 from clickhouse_rerank.providers.wires import WIRES, MalformedError
-from clickhouse_rerank.request.endpoint import parse_url, request_url, resolve
+from clickhouse_rerank.request.endpoint import resolve
 from clickhouse_rerank.request.others import parse_object, parse_options
 from clickhouse_rerank.types import Call, Row
 

@@ -64,7 +64,7 @@ OWNERS = {
 """Third-party package -> modules that import it."""
 LAZY = {"botocore", "chdb", "clickhouse_connect", "bm25s", "numpy", "shtab"}
 MAX_LINES = 250
-STILL_LONGER = {"admission.gate", "config.settings", "request.endpoint"}
+STILL_LONGER = {"admission.gate"}
 MAX_ENTRIES = 16
 
 

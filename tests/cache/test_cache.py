@@ -287,13 +287,14 @@ OTHERS: dict[str, tuple[Call, Endpoint]] = {
     "access_key_id": (CALL, replace(ENDPOINT, options=replace(ENDPOINT.options, access_key_id="j"))),
     "session_token": (CALL, replace(ENDPOINT, options=replace(ENDPOINT.options, session_token="t"))),
     "region_name": (CALL, replace(ENDPOINT, options=replace(ENDPOINT.options, region_name="eu-west-1"))),
-    "credential": (CALL, replace(ENDPOINT, ambient=True, credential="c")),
+    "credential": (CALL, replace(ENDPOINT, uses_server_identity=True, credential="c")),
     "query": (replace(CALL, query="queryo"), ENDPOINT),
     "document": (replace(CALL, documents=["one", "twof"]), ENDPOINT),
     "model": (CALL, replace(ENDPOINT, model="another")),
     "fixed": (CALL, replace(ENDPOINT, provider=replace(ENDPOINT.provider, fixed={"a": 1}))),
     "fields": (CALL, replace(ENDPOINT, options=replace(ENDPOINT.options, fields={"a": 1}))),
     "model_args": (CALL, replace(ENDPOINT, options=replace(ENDPOINT.options, model_args={"a": 1}))),
+    "listwise": (CALL, replace(ENDPOINT, options=replace(ENDPOINT.options, listwise=True))),
     "score_label": (CALL, replace(ENDPOINT, options=replace(ENDPOINT.options, score_label="yes"))),
 }
 
@@ -356,13 +357,13 @@ def test_texts_that_look_alike_to_the_provider_are_told_apart(provider: Provider
 # A new field changes scores, who may see them, or neither: decide, and put it into the key or here.
 IN_KEY = {
     Options: {"model", "model_args", "wire", "score_label", "access_key_id", "region_name", "session_token"}
-    | {"endpoint_url", "fields", "places"},
-    Endpoint: {"provider", "url", "key", "options", "model", "headers", "credential", "ambient"},
+    | {"endpoint_url", "fields", "template_values", "listwise"},
+    Endpoint: {"provider", "url", "key", "options", "model", "headers", "credential", "uses_server_identity"},
     Call: {"query", "documents", "top_n"},
 }
 WITHOUT_EFFECT = {
     Options: {"timeout_s", "batch_size", "min_score", "normalize", "on_error", "fallback", "cache", "dry_run"},
-    Endpoint: {"fallbacks", "others_keys"},
+    Endpoint: {"fallbacks", "chain_secrets"},
     Call: {"model", "fields", "score_label", "sends_top_n"},  # what plan.call takes from the endpoint
 }
 

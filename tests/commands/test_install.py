@@ -557,7 +557,7 @@ def test_the_installed_configuration_shows_the_defaults() -> None:
     """Each number is what holds without it, and with one key per credential all of it is taken."""
     document = tomllib.loads(SETTINGS)
     for table, key, what in reference():
-        if what.type in (int, float, bool) and what.default is not None:
+        if what.check.type in (int, float, bool) and what.default is not None:
             section = document["credentials"]["prod"] if table == "credentials.NAME" else document[table]
             assert section[key] == what.default, key
     for key in ("api_key_file", "api_key_env", "aws_identity"):

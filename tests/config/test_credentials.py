@@ -44,13 +44,15 @@ PLACES = {
 
 
 def others_of(record: ProviderRecord) -> str:
-    needed = {name: value for name, value in NEEDED.get(record.name, {}).items() if not record.options[name].bound}
+    needed = {
+        name: value for name, value in NEEDED.get(record.name, {}).items() if not record.options[name].credential_only
+    }
     return json.dumps(needed) if needed else ""
 
 
 def table(record: ProviderRecord, base_url: str) -> str:
     """A default credential of a provider, bound to a URL."""
-    bound = {name: value for name, value in NEEDED.get(record.name, {}).items() if record.options[name].bound}
+    bound = {name: value for name, value in NEEDED.get(record.name, {}).items() if record.options[name].credential_only}
     lines = [f'provider = "{record.name}"', f'api_key = "{SERVER}-{record.name}"', f'base_url = "{base_url}"']
     members = "".join(f"{name} = {json.dumps(value)}\n" for name, value in bound.items())
     name = record.name.lower()
@@ -140,7 +142,7 @@ DEFAULTS = [record for record in WITH_KEY if record.url]
 def test_a_key_for_a_public_url_stays_with_it(record: ProviderRecord, key: str, place: str) -> None:
     """The same for credentials without a base_url, bound to the provider's own: what would be asked, with which key."""
     needed = NEEDED.get(record.name, {})
-    bound = {name: value for name, value in needed.items() if record.options[name].bound}
+    bound = {name: value for name, value in needed.items() if record.options[name].credential_only}
     own = {"c": Credential("c", record.name.lower(), Secret(SERVER), default=True, others=bound)}
     members = needed if key == "literal" else {name: value for name, value in needed.items() if name not in bound}
     here = resolve(record.name, "", CALLER, json.dumps(needed), Settings()).url
@@ -240,9 +242,9 @@ def identity(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     auth.server_identity.cache_clear()
 
 
-def ambient(provider: Provider) -> Settings:
+def with_server_identity(provider: Provider) -> Settings:
     others = {"region_name": "eu-central-1", "endpoint_url": provider.url}
-    own = Credential("role", "sagemaker", Secret(""), "mine", others=others, ambient=True)
+    own = Credential("role", "sagemaker", Secret(""), "mine", others=others, uses_server_identity=True)
     return Settings({"role": own}, Network(allow_private=("127.0.0.1",)))
 
 
@@ -256,7 +258,7 @@ def test_the_servers_identity_is_used_where_the_configuration_says_so(provider: 
     provider.script = lambda request: Reply(
         403, {"message": "no canary-ambient-secret of AKIDAMBIENT, canary-ambient-token"}
     )
-    within = ambient(provider)
+    within = with_server_identity(provider)
     own = {"access_key_id": "AKIDCALLER", "region_name": "eu-central-1", "endpoint_url": provider.url}
     results = asked(
         sagemaker("", "cred:role"),  # type: ignore[arg-type]
@@ -280,13 +282,13 @@ def test_an_identity_of_a_role_is_fetched_and_a_missing_one_is_named(
 ) -> None:
     """As containers have it, from a service on loopback; without any, the sentence says what to do."""
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    (error,) = asked(sagemaker("", "cred:role"), within=ambient(provider))  # type: ignore[arg-type]
+    (error,) = asked(sagemaker("", "cred:role"), within=with_server_identity(provider))  # type: ignore[arg-type]
     assert code(error) == "CREDENTIAL" and "no AWS identity" in str(error)
     found = {"AccessKeyId": "AKIDROLE", "SecretAccessKey": "s", "Token": "t", "Expiration": "2099-01-01T00:00:00Z"}
     provider.script = lambda request: Reply(json=found) if request.method == "GET" else Reply(403, {"message": "m"})
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{provider.url}/role")
     auth.server_identity.cache_clear()
-    asked(sagemaker("", "cred:role"), within=ambient(provider))  # type: ignore[arg-type]
+    asked(sagemaker("", "cred:role"), within=with_server_identity(provider))  # type: ignore[arg-type]
     assert [request.method for request in provider.requests] == ["GET", "POST"]
     assert "Credential=AKIDROLE/" in provider.requests[1].headers["authorization"]
 

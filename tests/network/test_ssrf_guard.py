@@ -5,7 +5,7 @@ import pytest
 from clickhouse_rerank.config.settings import Network
 from clickhouse_rerank.errors import CallerError
 from clickhouse_rerank.network.ssrf_guard import Scope, check_host, is_allowed
-from clickhouse_rerank.request.endpoint import parse_url
+from clickhouse_rerank.providers.base_url import parse_url
 
 REFUSED = [
     "0.0.0.0",

@@ -275,7 +275,7 @@ def test_every_key_of_the_configuration_is_explained() -> None:
     for table in Settings.__dataclass_fields__.keys() - {"credentials", "prices"}:
         fields = type(getattr(Settings(), table)).__dataclass_fields__
         unexplained = {name for name in fields if (table, name) not in known}
-        assert unexplained <= {"allow_loopback"}, f"[{table}] {unexplained}: declare them with keys.declared"
+        assert unexplained <= {"allow_loopback"}, f"[{table}] {unexplained}: declare them with schema.setting"
     assert all(key.meaning and not key.meaning.endswith(".") for _, _, key in reference())
 
 

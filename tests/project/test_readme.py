@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from clickhouse_rerank.commands import providers
-from clickhouse_rerank.config.schema import Key
+from clickhouse_rerank.config.schema import Setting
 from clickhouse_rerank.config.settings import reference
 from clickhouse_rerank.errors import CODES
 from clickhouse_rerank.providers import PROVIDERS
@@ -67,7 +67,7 @@ def configuration() -> str:
     text, tables = "", dict.fromkeys(table for table, _, _ in reference())
     for table in tables:
         rows = "".join(
-            f"| `{name}` | {_TYPES[key.type]} | {_default(key)} | {key.unit} | {key.meaning}. |\n"
+            f"| `{name}` | {_TYPES[key.check.type]} | {_default(key)} | {key.unit} | {key.meaning}. |\n"
             for place, name, key in reference()
             if place == table
         )
@@ -80,7 +80,7 @@ _TYPES: Mapping[type, str] = {
 }  # fmt: skip
 
 
-def _default(key: Key) -> str:
+def _default(key: Setting) -> str:
     """As TOML has it; nothing where absence is the default."""
     if key.default is None or key.default == "":
         return "none"

@@ -39,7 +39,7 @@ def test_a_record_is_consistent(record: Provider) -> None:
     re.compile(record.listwise)
     for option in record.options.values():
         re.compile(option.pattern)
-    places = {name for name, option in record.options.items() if option.place} | {"model"}
+    places = {name for name, option in record.options.items() if option.in_template} | {"model"}
     for template in (record.url, record.path, *record.headers.values()):
         assert set(re.findall(r"\{(\w+)\}", template)) <= places
     if record.url and record.path != "/":

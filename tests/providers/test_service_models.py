@@ -16,9 +16,10 @@ from botocore.serialize import create_serializer
 from botocore.validate import ParamValidator
 
 from clickhouse_rerank.errors import RequestRejectedError
+from clickhouse_rerank.providers.base_url import parse_url
 from clickhouse_rerank.providers.wires import WIRES
 from clickhouse_rerank.request import plan
-from clickhouse_rerank.request.endpoint import Endpoint, parse_url
+from clickhouse_rerank.request.endpoint import Endpoint
 from clickhouse_rerank.types import Row
 from resolved import resolved
 

@@ -143,6 +143,55 @@ def test_an_unknown_provider_lists_the_known_ones() -> None:
     assert "Nobody" * 7 not in message
 
 
+MISSPELLED = (
+    ("Choere", "Cohere"),
+    ("COHER", "Cohere"),
+    ("hugging-fcae", "HuggingFace"),
+    ("Elastic-search!", "Elasticsearch"),
+    ("BM-52", "BM25"),
+    ("", ""),
+    ("OpenAI?", ""),
+    ("Cohere" * 7, ""),  # longer than any name: not a misspelled one
+)
+
+
+@pytest.mark.parametrize(("name", "meant"), MISSPELLED)
+def test_a_misspelled_provider_gets_a_suggestion(name: str, meant: str) -> None:
+    """The closest name, before the list of all; none for a text that is close to no name or too long for one."""
+    message = refused("UNKNOWN_PROVIDER", name)
+    suggestion = f" Did you mean {meant}?" if meant else ""
+    assert message.startswith(f"Rerank: UNKNOWN_PROVIDER: There is no provider {name[:40]!r}.{suggestion} Providers: ")
+
+
+FALLBACKS = (
+    ({"provder": "Jina"}, "needs provider as a string. It has 'provder'. Did you mean provider?"),
+    ({"secret-sesame": "Jina"}, "needs provider as a string."),
+    (
+        {"provider": "TEI", "base_url": "http://h", "api_kye": "k"},
+        "TEI has no key 'api_kye' in an entry of others.fallback. Did you mean api_key?",
+    ),
+    (
+        {"provider": "Jina", "api_key": "k", "modle": "m"},
+        "Jina has no key 'modle' in an entry of others.fallback. Did you mean model?",
+    ),
+    (
+        {"provider": "BM25", "base_ul": ""},
+        "BM25 has no key 'base_ul' in an entry of others.fallback. Did you mean base_url?",
+    ),
+)
+
+
+@pytest.mark.parametrize(("entry", "words"), FALLBACKS)
+def test_a_misspelled_key_of_a_fallback_gets_a_suggestion(entry: dict[str, str], words: str) -> None:
+    """An argument as well as a key of others; the known keys of both are listed."""
+    message = refused("BAD_OTHERS", "Cohere", fallback=[entry])
+    assert words in message and "sesame" not in message
+    assert message.endswith(words) or "Known keys: api_key, " in message
+    assert "There is no provider 'Jnia'. Did you mean Jina?" in refused(
+        "UNKNOWN_PROVIDER", "Cohere", fallback=[{"provider": "Jnia"}]
+    )
+
+
 def test_retired_models_say_what_replaced_them() -> None:
     """Each record's; and what replaced them is not retired itself."""
     tried = 0

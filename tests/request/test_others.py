@@ -40,9 +40,21 @@ SENTENCES = (
     (
         "Cohere",
         '{"modle":"m"}',
-        "Cohere has no key 'modle' in others. Known keys: batch_size, cache, dry_run, fallback, max_chunks_per_doc,",
+        "Cohere has no key 'modle' in others. Did you mean model? Known keys: batch_size, cache, dry_run, fallback, ",
     ),
-    ("Cohere", '{"max_tokens_per_doc":5}', "Cohere has no key 'max_tokens_per_doc' in others."),
+    ("Cohere", '{"max_tokens_per_doc":5}', "Cohere has no key 'max_tokens_per_doc' in others. Did you mean max_chunks"),
+    ("Cohere", '{"Batchsize":5}', "Cohere has no key 'Batchsize' in others. Did you mean batch_size? Known keys: "),
+    ("Cohere", '{"question":5}', "Cohere has no key 'question' in others. Known keys: "),
+    (
+        "Cohere",
+        '{"max_chunks_per_doc%s":5}' % ("x" * 22),
+        f"Cohere has no key 'max_chunks_per_doc{'x' * 22}' in others. Did ",
+    ),
+    (
+        "Cohere",
+        '{"max_chunks_per_doc%s":5}' % ("x" * 23),
+        f"Cohere has no key 'max_chunks_per_doc{'x' * 23}' in others. Kno",
+    ),
     ("Cohere", '{"model":"a","model":"b"}', "others has the key 'model' twice. Keep one."),
     ("Cohere", '{"model_args":{"a":1,"a":2}}', "others has the key 'a' twice. Keep one."),
     ("Cohere", '{"model":1}', "others.model must be a string."),
@@ -113,8 +125,8 @@ def test_every_key_of_every_provider_is_taken(record: Provider) -> None:
     for key, option in record.options.items():
         if option.field:
             assert found.fields[option.field] == members[key]
-        elif option.place:
-            assert found.places[key] == members[key]
+        elif option.in_template:
+            assert found.template_values[key] == members[key]
         else:
             assert getattr(found, key) == members[key]
 

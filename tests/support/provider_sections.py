@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from clickhouse_rerank.commands import providers
 from clickhouse_rerank.providers import PROVIDERS, Option, Provider
-from clickhouse_rerank.providers.shared_options import NAMED
+from clickhouse_rerank.providers.shared_options import NETWORK_MODEL
 
 _ASK = "'how do I reset my password',\n    ['Shipping takes two weeks.', 'To reset your password, open Settings.'], 1"
-_COMMON = {*NAMED, "on_error", "fallback"}
+_COMMON = {*NETWORK_MODEL, "on_error", "fallback"}
 
 
 @dataclass(frozen=True)

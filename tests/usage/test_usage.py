@@ -558,11 +558,19 @@ def test_a_lock_that_is_not_let_go_is_waited_for_but_not_for_ever(
         ),
         (
             {"usage": {"prices": {"Cohere": {"m": {"token": 1}}}}},
+            '[usage.prices] Cohere."m" has the unknown key token. Known: search_unit, million_tokens, request.',
+        ),
+        (
+            {"usage": {"prices": {"Cohere": {"m": {}}}}},
             '[usage.prices] Cohere."m" must be a table of search_unit, million_tokens, request.',
         ),
         (
+            {"usage": {"prices": {"Choere": {}}}},
+            "[usage.prices] has Choere, which is no provider. Did you mean Cohere? Correct it.",
+        ),
+        (
             {"usage": {"prices": {"Cohere": {"m": {"request": True}}}}},
-            '[usage.prices] Cohere."m" has a price that is no number, 0 or more.',
+            '[usage.prices] Cohere."m" request must be a number, 0 or more.',
         ),
     ],
 )

@@ -152,7 +152,7 @@ class Client:
         """The response to a request, if the endpoint's credential may send it."""
         if endpoint.credential in self._quotas:
             self._quotas[endpoint.credential].spend(len(part.call.documents))
-        if endpoint.ambient:  # which may ask a metadata service
+        if endpoint.uses_server_identity:  # which may ask a metadata service
             headers = await asyncio.to_thread(endpoint.signed, _HEADERS, part.body)
         else:
             headers = endpoint.signed(_HEADERS, part.body)

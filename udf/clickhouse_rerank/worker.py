@@ -9,6 +9,7 @@ Exit codes: 0 when the input has ended and all of its rows are answered; 1 for a
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import sys
@@ -44,7 +45,7 @@ def _settings(arguments: "_Arguments") -> "Settings":
 
     settings = load(os.environ, embedded=arguments.embedded, bundled=arguments.bundled)
     process_hardening.drop_secrets(
-        os.environ, keep_aws=any(credential.ambient for credential in settings.credentials.values())
+        os.environ, keep_aws=any(credential.uses_server_identity for credential in settings.credentials.values())
     )
     limits = settings.limits
     if limits.row_deadline_s + limits.rate_limit_wait_s + _MARGIN_S > arguments.read_timeout_ms / 1000:
@@ -55,6 +56,20 @@ def _settings(arguments: "_Arguments") -> "Settings":
             "rerank_function.xml, and pass the new number in the command there as --read-timeout-ms.",
         )
     return settings
+
+
+def _log_to(path: str) -> None:
+    """From now on, append what this package logs to the file, if there is one. Errors: CONFIG."""
+    if not path:
+        return
+    try:
+        handler = logging.FileHandler(path)
+    except OSError as error:
+        raise CallerError(
+            "CONFIG", f"[log] path {path} cannot be written ({error.strerror}). Correct it or its mode."
+        ) from None
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(message)s"))
+    logging.getLogger("clickhouse_rerank").addHandler(handler)
 
 
 def _collect_garbage_less() -> None:
@@ -69,7 +84,6 @@ async def _end_process(error: RerankError) -> NoReturn:
 
 async def _serve(streams: Streams, arguments: "_Arguments", transport: "Transport | None") -> int:
     """Answer chunks until the input ends, and return the exit code."""
-    from .config.tables import log
     from .engine.chunks import Answerer, Chunk
     from .engine.formats import FORMATS
     from .engine.framing import Framing
@@ -77,7 +91,7 @@ async def _serve(streams: Streams, arguments: "_Arguments", transport: "Transpor
     from .usage.counters import publish
 
     settings = _settings(arguments)
-    log(settings.log)
+    _log_to(settings.log.path)
     fmt = FORMATS[arguments.format_name]
     framing = Framing(fmt)
     chunks: asyncio.Queue[Chunk] = asyncio.Queue()

@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..config.credentials import Credential, wrong
+from ..config.credentials import Credential
 from ..config.private_folder import make_private_folder
+from ..config.schema import wrong
 from ..config.settings import Settings
 from ..errors import ProviderFailedError
 

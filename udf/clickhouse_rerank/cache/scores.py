@@ -197,7 +197,8 @@ def _endpoint_bytes(endpoint: Endpoint) -> bytes:
             options.access_key_id,
             options.session_token,
             options.region_name,
-            endpoint.credential if endpoint.ambient else "",
+            endpoint.credential if endpoint.uses_server_identity else "",
+            str(endpoint.is_listwise),
         )
     )
 

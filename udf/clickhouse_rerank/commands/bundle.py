@@ -15,7 +15,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from xml.etree import ElementTree
 
-from ..config.credentials import wrong
+from ..config.schema import wrong
 from ..config.settings import BUNDLED_CONFIG, CONFIG_VARIABLE, load
 from .atomic_file import write_atomically
 from .console import Console

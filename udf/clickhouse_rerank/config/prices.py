@@ -1,46 +1,45 @@
 """What providers charge, as the operator says in [usage.prices] of the configuration, in whatever currency."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from ..providers import find
-from .credentials import wrong
-from .schema import Key
+from ..errors import did_you_mean
+from ..providers import PROVIDERS, find
+from . import schema
+from .schema import NUMBER, TABLE, Setting, as_table, setting, settings_of, wrong
 
-KEY = Key(
-    dict,
+SETTING = Setting(
+    TABLE,
     'What `others.dry_run` reckons with: PROVIDER."MODEL" = { search_unit, million_tokens, request }, in any currency',
 )
+"""The key `prices` of [usage]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Of one model; what it is not charged by is 0."""
+    """What one model costs; the price of what it is not charged by is 0."""
 
-    search_unit: float = 0.0
-    million_tokens: float = 0.0
-    request: float = 0.0
+    search_unit: float = setting(0.0, NUMBER, "Price of a search unit")
+    million_tokens: float = setting(0.0, NUMBER, "Price of a million tokens")
+    request: float = setting(0.0, NUMBER, "Price of a request")
 
     def of(self, search_units: float, tokens: float, requests: int) -> float:
-        """What so much costs."""
+        """The cost of these amounts."""
         return self.search_unit * search_units + self.million_tokens * tokens / 1e6 + self.request * requests
 
 
-def parse(table: Mapping[str, object], where: str) -> Mapping[tuple[str, str], Price]:
+def parse(table: object, where: str) -> Mapping[tuple[str, str], Price]:
     """`{provider: {model: {search_unit, million_tokens, request}}}` -> prices by both names; errors: CONFIG."""
-    known = tuple(f.name for f in fields(Price))
     found: dict[tuple[str, str], Price] = {}
-    for name, models in table.items():
+    for name, models in as_table(table, where).items():
         provider = find(name)
         if provider is None:
-            raise wrong(where, f"has {name}, which is no provider. Correct it.")
+            suggestion = did_you_mean(name, (known.name for known in PROVIDERS.values()))
+            raise wrong(where, f"has {name}, which is no provider.{suggestion} Correct it.")
         if not isinstance(models, dict):
             raise wrong(where, f'{name} must be a table such as {name} = {{ "MODEL" = {{ search_unit = 0.002 }} }}.')
         for model, price in models.items():
-            if not isinstance(price, dict) or not price or not set(price) <= set(known):
-                raise wrong(where, f'{name}."{model}" must be a table of {", ".join(known)}.')
-            if not all(type(value) in (int, float) and 0 <= value < math.inf for value in price.values()):
-                raise wrong(where, f'{name}."{model}" has a price that is no number, 0 or more.')
-            found[provider.name, model] = Price(**price)
+            if not price or not isinstance(price, dict):
+                raise wrong(where, f'{name}."{model}" must be a table of {", ".join(settings_of(Price))}.')
+            found[provider.name, model] = schema.parse(Price, price, f'{where} {name}."{model}"')
     return found

@@ -1,69 +1,132 @@
-"""What a worker may write to disk: the [cache], [usage] and [log] tables of the configuration."""
+"""The tables [network], [limits], [cache], [usage] and [log] of the configuration, with their defaults."""
 
-import logging
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
-from .credentials import wrong
-from .schema import declared
+from ..errors import CallerError
+from ..providers.base_url import parse_url
+from .schema import (
+    FILE,
+    FOLDER,
+    HOSTS,
+    INTEGER,
+    NUMBER,
+    POSITIVE_INTEGER,
+    POSITIVE_NUMBER,
+    TEXT,
+    parse,
+    setting,
+    wrong,
+)
+
+_NAME, _IPV6 = r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", r"[0-9a-f:.]*:[0-9a-f:.]*"
+_HOST_OR_SUFFIX = re.compile(rf"\.?{_NAME}|{_IPV6}")
+_HOST_AND_PORT = re.compile(rf"(?:{_NAME}|\[{_IPV6}\])(?::[0-9]{{1,5}})?|{_IPV6}")
+_MAX_DEADLINE_S = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Where the worker may connect."""
+
+    allow_hosts: tuple[str, ...] = setting(
+        (), HOSTS, "The only hosts that may be reached, as exact names or .suffix; empty: any public host, by https"
+    )
+    allow_private: tuple[str, ...] = setting(
+        (), HOSTS, "Hosts, or host:port, that may be private, loopback or plain http, whatever allow_hosts says"
+    )
+    proxy: str = setting("", TEXT, "The HTTP proxy, http://host:port, that leads to every host not in allow_private")
+    ca_file: str = setting("", TEXT, "A file of certificates in PEM that are trusted beside the public ones")
+    allow_loopback: bool = False
+    """Set for the embedded engine, whose caller is the machine's own user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one worker process."""
+
+    row_deadline_s: float = setting(
+        30.0, POSITIVE_NUMBER, "Longest time from a row's turn to its answer; at most 3600", "seconds"
+    )
+    rate_limit_wait_s: float = setting(
+        75.0,
+        POSITIVE_NUMBER,
+        "Longest time that a row waits in line while its provider answers others, but is at its limit",
+        "seconds",
+    )
+    connect_s: float = setting(5.0, POSITIVE_NUMBER, "Longest time to connect, TLS included", "seconds")
+    max_in_flight: int = setting(64, POSITIVE_INTEGER, "Rows of a process that wait for one endpoint at a time", "rows")
+    max_documents: int = setting(10_000, POSITIVE_INTEGER, "Documents of one call", "documents")
+    max_rows: int = setting(1_000_000, POSITIVE_INTEGER, "Rows of one block of the engine's", "rows")
+    max_request_bytes: int = setting(32 << 20, POSITIVE_INTEGER, "Largest request body that is sent", "bytes")
+    max_response_bytes: int = setting(8 << 20, POSITIVE_INTEGER, "Largest response body that is read", "bytes")
+    counters: str = setting(
+        "",
+        FOLDER,
+        "The folder where processes count per minute; without it, one of this user's in the temporary folder",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class CacheSettings:
     """For how long scores are kept, and where."""
 
-    memory_s: float = declared(10.0, "For how long a process remembers its calls; 0: it does not", "seconds")
-    path: str = declared("", "The file that all processes of the server keep scores in, in place of their memories")
-    ttl_s: float = declared(86_400.0, "For how long scores in the file hold", "seconds")
-    max_bytes: int = declared(256 << 20, "Size of the file at which the oldest scores leave it", "bytes")
+    memory_s: float = setting(10.0, NUMBER, "For how long a process remembers its calls; 0: it does not", "seconds")
+    path: str = setting(
+        "", FILE, "The file that all processes of the server keep scores in, in place of their memories"
+    )
+    ttl_s: float = setting(86_400.0, NUMBER, "For how long scores in the file hold", "seconds")
+    max_bytes: int = setting(256 << 20, INTEGER, "Size of the file at which the oldest scores leave it", "bytes")
 
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """Where the worker says what concerns the operator and no query."""
+    """Where the worker logs what concerns the operator and no query."""
 
-    path: str = declared("", "A file that lines are appended to")
+    path: str = setting("", FILE, "A file that lines are appended to")
 
 
 @dataclass(frozen=True, slots=True)
 class UsageSettings:
-    """Where the worker writes down what its calls cost and how they went."""
+    """Where the worker records what its calls cost and how they went."""
 
-    path: str = declared("", "The file that all processes append a line for each call to")
-    max_bytes: int = declared(
-        64 << 20, "Size at which the file gets another name and a new one begins; 0: never", "bytes"
+    path: str = setting("", FILE, "The file that all processes append a line for each call to")
+    max_bytes: int = setting(
+        64 << 20, INTEGER, "Size at which the file gets another name and a new one begins; 0: never", "bytes"
     )
-    kept: int = declared(8, "Files of other names that are kept; the oldest are deleted", "files")
+    kept: int = setting(8, INTEGER, "Files of other names that are kept; the oldest are deleted", "files")
 
 
-_Table = TypeVar("_Table", CacheSettings, LogSettings, UsageSettings)
+def network(table: object, where: str) -> Network:
+    """[network], with its hosts in lower case; errors: CONFIG."""
+    found = parse(Network, table, where)
+    for key, hosts, grammar, meaning in (
+        ("allow_hosts", found.allow_hosts, _HOST_OR_SUFFIX, "a host name or a .suffix"),
+        ("allow_private", found.allow_private, _HOST_AND_PORT, "a host or host:port"),
+    ):
+        for host in hosts:
+            if not grammar.fullmatch(host.lower()):
+                raise wrong(where, f"{key} has {host[:60]!r}. Write {meaning}.")
+    if found.proxy:
+        try:
+            proxy = parse_url(found.proxy)
+        except CallerError:
+            raise wrong(where, "proxy is no plain URL. Write it as http://host:port, without a user.") from None
+        if proxy.scheme != "http" or proxy.path not in ("", "/"):
+            raise wrong(where, "proxy must be of the form http://host:port.")
+    if found.ca_file and not Path(found.ca_file).is_file():
+        raise wrong(where, f"ca_file {found.ca_file} is no file. Correct the path or its mode.")
+    return replace(
+        found,
+        allow_hosts=tuple(map(str.lower, found.allow_hosts)),
+        allow_private=tuple(map(str.lower, found.allow_private)),
+    )
 
 
-def parse(kind: type[_Table], table: Mapping[str, object], where: str) -> _Table:
-    """One of the tables -> its record; errors: CONFIG."""
-    defaults = {f.name: f.default for f in fields(kind)}
-    for key, value in table.items():
-        if key not in defaults:
-            raise wrong(where, f"has the unknown key {key}. Known: {', '.join(defaults)}.")
-        wanted = type(defaults[key])
-        if wanted is str:
-            if not isinstance(value, str) or not Path(value).is_absolute() or "\0" in value:
-                raise wrong(where, f"{key} must be the absolute path of a file.")
-        elif type(value) not in (int, wanted) or not 0 <= value < math.inf:  # type: ignore[operator]
-            raise wrong(where, f"{key} must be {'an integer' if wanted is int else 'a number'}, 0 or more.")
-    return kind(**table)  # type: ignore[arg-type]
-
-
-def log(to: LogSettings) -> None:
-    """From now on, append what this package logs to the file, if there is one; errors: CONFIG."""
-    if not to.path:
-        return
-    try:
-        handler = logging.FileHandler(to.path)
-    except OSError as error:
-        raise wrong("[log]", f"path {to.path} cannot be written ({error.strerror}). Correct it or its mode.") from None
-    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(message)s"))
-    logging.getLogger("clickhouse_rerank").addHandler(handler)
+def limits(table: object, where: str) -> Limits:
+    """[limits]; errors: CONFIG."""
+    found = parse(Limits, table, where)
+    if found.row_deadline_s > _MAX_DEADLINE_S:
+        raise wrong(where, f"row_deadline_s must be at most {_MAX_DEADLINE_S}.")
+    return found

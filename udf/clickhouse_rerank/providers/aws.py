@@ -4,12 +4,12 @@ from ..errors import CallerError
 from .error_rules import RATE_LIMITED, WRONG_KEY, WRONG_PLACE, ErrorRule, InnerStatus, Meaning
 from .huggingface import CONTAINER_OPTIONS, CONTAINER_WIRES
 from .record import AwsService, Option, Provider, RequestLimits
-from .shared_options import NAMED
+from .shared_options import NETWORK_MODEL
 
 _SIGNED = {
-    "access_key_id": Option("text", bound=True),
-    "region_name": Option("text", bound=True),
-    "session_token": Option("text", bound=True),
+    "access_key_id": Option("text", credential_only=True),
+    "region_name": Option("text", credential_only=True),
+    "session_token": Option("text", credential_only=True),
 }
 
 _NAME_MEMBERS, _NAME_HEADER = ("__type",), "x-amzn-errortype"
@@ -64,10 +64,10 @@ AWS = (
         options={
             **CONTAINER_OPTIONS,
             **_SIGNED,
-            "endpoint_url": Option("text", bound=True),
-            "target_model": Option("text", place=True, pattern=r"[A-Za-z0-9._/-]{1,1024}"),
-            "target_variant": Option("text", place=True, pattern=r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}"),
-            "inference_component": Option("text", place=True, pattern=r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}"),
+            "endpoint_url": Option("text", credential_only=True),
+            "target_model": Option("text", in_template=True, pattern=r"[A-Za-z0-9._/-]{1,1024}"),
+            "target_variant": Option("text", in_template=True, pattern=r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}"),
+            "inference_component": Option("text", in_template=True, pattern=r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}"),
         },
     ),
     Provider(
@@ -83,6 +83,6 @@ AWS = (
         model="cohere.rerank-v3-5:0",
         limits=RequestLimits(documents=1000, text_chars=32_000),
         error_rules=_ERROR_RULES,
-        options={**NAMED, **_SIGNED, "model_fields": Option("object", "additionalModelRequestFields")},
+        options={**NETWORK_MODEL, **_SIGNED, "model_fields": Option("object", "additionalModelRequestFields")},
     ),
 )

@@ -1,4 +1,4 @@
-"""URLs: the one grammar that is accepted, and what a base_url means. Pure; looks no name up."""
+"""URLs: the one grammar that is accepted, and the URL that a base_url means. Pure: no host name is looked up."""
 
 import ipaddress
 import re
@@ -66,17 +66,17 @@ def _is_host(host: str, ipv6: str | None) -> bool:
 
 
 def is_complete(base: Url, path: str, complete: str = RERANK_PATHS) -> bool:
-    """Whether requests go to base_url as it is; arguments as of `request_url`."""
+    """Whether requests go to base_url as it is; for the arguments see `request_url`."""
     return path == "/" or re.fullmatch(complete, base.path.rstrip("/")) is not None
 
 
 def request_url(base: Url, path: str, complete: str = RERANK_PATHS) -> Url:
     """The URL of requests for a base_url, however it was written; `path` is the provider's own.
 
-    Slashes at the end do not count. A path that `complete` matches is taken as it is, and so is any where the
-    provider's own is /. Otherwise the provider's own path goes behind it: once where they overlap (`/v1` before
-    `/v1/rerank`), and without its version, and what precedes it, where the given path has one (`/v2` before
-    `/v1/rerank`).
+    Slashes at the end do not count. A path that the regular expression `complete` matches is taken as it is, and so is
+    every path if the provider's own is /. Otherwise the provider's own path is appended. Where the two overlap, the
+    overlap stands once (`/v1` and `/v1/rerank` give `/v1/rerank`). Where the given path has a version, the provider's
+    own path loses its version and everything before it (`/v2` and `/v1/rerank` give `/v2/rerank`).
     """
     given = base.path.rstrip("/")
     if is_complete(base, path, complete):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from .error_rules import NO_CREDIT, ErrorRule
 from .record import Option, Provider, RequestLimits
-from .shared_options import ASKED, NAMED
+from .shared_options import NETWORK, NETWORK_MODEL
 
 _COHERE_V1 = Provider(
     name="Cohere",
@@ -15,14 +15,14 @@ _COHERE_V1 = Provider(
     retired={"rerank-english-v2.0": "rerank-v3.5", "rerank-multilingual-v2.0": "rerank-v3.5"},
     # Documents times chunks must stay below 10,000, and a document has up to 10 chunks unless the request says less.
     limits=RequestLimits(documents=999),
-    options={**NAMED, "max_chunks_per_doc": Option("integer", "max_chunks_per_doc", low=1)},
+    options={**NETWORK_MODEL, "max_chunks_per_doc": Option("integer", "max_chunks_per_doc", low=1)},
 )
 _COHERE_V2 = replace(
     _COHERE_V1,
     path="/v2/rerank",
     limits=RequestLimits(documents=1000),
     options={
-        **NAMED,
+        **NETWORK_MODEL,
         "max_tokens_per_doc": Option("integer", "max_tokens_per_doc", low=1),
         "priority": Option("integer", "priority", low=0, high=999),
     },
@@ -37,7 +37,7 @@ _AZURE = Provider(
         "Cohere-rerank-v3-multilingual": "Cohere-rerank-v4.0-fast",
     },
     limits=_COHERE_V2.limits,
-    options={**NAMED, "max_tokens_per_doc": Option("integer", "max_tokens_per_doc", low=1)},
+    options={**NETWORK_MODEL, "max_tokens_per_doc": Option("integer", "max_tokens_per_doc", low=1)},
 )
 _AZURE_V1 = replace(_AZURE, path="/v1/rerank", limits=_COHERE_V1.limits, options=_COHERE_V1.options)
 _DASHSCOPE = Provider(
@@ -51,7 +51,7 @@ _DASHSCOPE = Provider(
     retired={"gte-rerank": "gte-rerank-v2"},
     limits=RequestLimits(documents=500),
     error_rules=(ErrorRule(NO_CREDIT, name="Arrearage"),),
-    options={**NAMED, "instruct": Option("text", "instruct")},
+    options={**NETWORK_MODEL, "instruct": Option("text", "instruct")},
 )
 _DASHSCOPE_NATIVE = replace(
     _DASHSCOPE,
@@ -59,7 +59,7 @@ _DASHSCOPE_NATIVE = replace(
     path="/api/v1/services/rerank/text-rerank/text-rerank",
     complete=r".*/text-rerank/text-rerank",
     model="gte-rerank-v2",
-    options=NAMED,
+    options=NETWORK_MODEL,
 )
 
 HOSTED = (
@@ -74,7 +74,7 @@ HOSTED = (
         scores="not promised",
         fixed={"return_documents": False},
         options={
-            **NAMED,
+            **NETWORK_MODEL,
             "truncation": Option("boolean", "truncation"),
             "max_doc_length": Option("integer", "max_doc_length", low=1, high=8192),
         },
@@ -88,7 +88,7 @@ HOSTED = (
         model="rerank-2.5",
         scores="not documented",
         limits=RequestLimits(documents=1000),
-        options={**NAMED, "truncation": Option("boolean", "truncation")},
+        options={**NETWORK_MODEL, "truncation": Option("boolean", "truncation")},
     ),
     Provider(
         name="Mixedbread",
@@ -100,7 +100,7 @@ HOSTED = (
         model="mixedbread-ai/mxbai-rerank-large-v2",
         scores="not documented",
         limits=RequestLimits(documents=1000, query_chars=32_000),
-        options={**NAMED, "rewrite_query": Option("boolean", "rewrite_query")},
+        options={**NETWORK_MODEL, "rewrite_query": Option("boolean", "rewrite_query")},
     ),
     Provider(
         name="Pinecone",
@@ -115,7 +115,7 @@ HOSTED = (
         model="bge-reranker-v2-m3",
         limits=RequestLimits(documents=100),
         fixed={"return_documents": False},
-        options={**NAMED, "parameters": Option("object", "parameters")},
+        options={**NETWORK_MODEL, "parameters": Option("object", "parameters")},
     ),
     Provider(
         name="Together",
@@ -125,7 +125,7 @@ HOSTED = (
         model="mixedbread-ai/Mxbai-Rerank-Large-V2",
         retired={"Salesforce/Llama-Rank-V1": "mixedbread-ai/Mxbai-Rerank-Large-V2"},
         scores="not documented",
-        options=NAMED,
+        options=NETWORK_MODEL,
     ),
     Provider(
         name="SiliconFlow",
@@ -136,7 +136,7 @@ HOSTED = (
         model="BAAI/bge-reranker-v2-m3",
         scores="not documented",
         options={
-            **NAMED,
+            **NETWORK_MODEL,
             "instruction": Option("text", "instruction"),
             "max_chunks_per_doc": Option("integer", "max_chunks_per_doc", low=1),
             "overlap_tokens": Option("integer", "overlap_tokens", low=0, high=80),
@@ -152,7 +152,7 @@ HOSTED = (
         env="ZEROENTROPY_API_KEY",
         model="zerank-2",
         limits=RequestLimits(pair_bytes=5_000_000, pair_extra_bytes=150),
-        options={**NAMED, "latency": Option("text", "latency", choices=("fast", "slow"))},
+        options={**NETWORK_MODEL, "latency": Option("text", "latency", choices=("fast", "slow"))},
     ),
     Provider(
         name="Contextual",
@@ -160,7 +160,7 @@ HOSTED = (
         url="https://api.contextual.ai/v1/rerank",
         env="CONTEXTUAL_API_KEY",
         model="ctxl-rerank-v2-instruct-multilingual",
-        options={**NAMED, "instruction": Option("text", "instruction")},
+        options={**NETWORK_MODEL, "instruction": Option("text", "instruction")},
     ),
     Provider(
         name="OpenRouter",
@@ -170,7 +170,7 @@ HOSTED = (
         key_prefix="sk-or-",
         env="OPENROUTER_API_KEY",
         model="cohere/rerank-4-pro",
-        options=NAMED,
+        options=NETWORK_MODEL,
     ),
     replace(_AZURE, variants=(("/v1/", _AZURE_V1),)),
     Provider(
@@ -183,7 +183,7 @@ HOSTED = (
         model="accounts/fireworks/models/qwen3-reranker-8b",
         scores="not documented",
         fixed={"return_documents": False},
-        options={**NAMED, "task": Option("text", "task")},
+        options={**NETWORK_MODEL, "task": Option("text", "task")},
     ),
     Provider(
         name="DeepInfra",
@@ -193,7 +193,7 @@ HOSTED = (
         complete=r".*/inference/.+",
         env="DEEPINFRA_API_KEY",
         model="Qwen/Qwen3-Reranker-8B",
-        options={**NAMED, "instruction": Option("text", "instruction")},
+        options={**NETWORK_MODEL, "instruction": Option("text", "instruction")},
     ),
     Provider(
         name="NVIDIA",
@@ -208,7 +208,7 @@ HOSTED = (
         scores="any number",
         limits=RequestLimits(documents=512),
         fixed={"truncate": "END"},
-        options={**NAMED, "truncate": Option("text", "truncate", choices=("NONE", "END"))},
+        options={**NETWORK_MODEL, "truncate": Option("text", "truncate", choices=("NONE", "END"))},
     ),
     Provider(
         name="Google",
@@ -222,10 +222,10 @@ HOSTED = (
         model="semantic-ranker-default@latest",
         limits=RequestLimits(documents=200),
         options={
-            **NAMED,
-            "project": Option("text", bound=True, place=True),
-            "location": Option("text", place=True, default="global"),
-            "ranking_config": Option("text", place=True, default="default_ranking_config"),
+            **NETWORK_MODEL,
+            "project": Option("text", credential_only=True, in_template=True),
+            "location": Option("text", in_template=True, default="global"),
+            "ranking_config": Option("text", in_template=True, default="default_ranking_config"),
         },
     ),
     Provider(
@@ -235,7 +235,7 @@ HOSTED = (
         key_prefix="vck_",
         env="AI_GATEWAY_API_KEY",
         model="cohere/rerank-v3.5",
-        options=NAMED,
+        options=NETWORK_MODEL,
     ),
     Provider(
         name="Nebius",
@@ -245,6 +245,6 @@ HOSTED = (
         model="Qwen/Qwen3-Reranker-8B",
         scores="not documented",
         takes_top_n=False,
-        options={**ASKED, "model": Option("text")},
+        options={**NETWORK, "model": Option("text")},
     ),
 )

@@ -23,14 +23,14 @@ class Option:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
-    bound: bool = False
-    """Decides where a key goes: SQL cannot set it beside a credential of the server's."""
-    place: bool = False
-    """Fills {name of the option} in the record's URL and headers instead of becoming a request field."""
+    credential_only: bool = False
+    """Part of where a key goes, such as a region: SQL cannot set it beside a credential of the server."""
+    in_template: bool = False
+    """Fills {its name} in the URL and header templates of the record instead of becoming a request field."""
     default: str = ""
-    """What fills the place where the option is absent; "" for nothing."""
+    """What fills a template when the key is absent; "" when there is no default."""
     pattern: str = r"[A-Za-z0-9._~:@-]{1,200}"
-    """Regular expression of what a place may be filled with."""
+    """Regular expression that a value for a template must match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,12 @@ class AwsService:
     path: str
     """Path of requests; where it has {name}, base_url is that name instead of a URL."""
     model: str = ""
-    """How requests name a model: a text with {partition}, {region} and {model}; "" when they name none."""
+    """Template of the model in requests, with {partition}, {region} and {model}; "" when requests name no model."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """What one request may hold; None where the provider states nothing."""
+    """The most that one request may hold; None where the provider states no limit."""
 
     documents: int | None = None
     body_bytes: int | None = None
@@ -79,7 +79,10 @@ def _least(one: int | None, other: int | None) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """How one provider is reached and spoken to. Names in {} are filled from `others`, {model} from the model."""
+    """How one provider is reached and spoken to.
+
+    URLs, paths and headers are templates: {names} are filled from `others`, {model} from the model.
+    """
 
     name: str
     wire: str = ""
@@ -93,13 +96,13 @@ class Provider:
     aws: AwsService | None = None
     """The AWS service whose requests botocore signs; None where a header carries the key."""
     key: str = "required"
-    """Whether requests need a key: required, optional (self-hosted servers) or none."""
+    """required, optional (self-hosted servers) or none."""
     key_header: str = "Authorization"
     key_format: str = "Bearer {}"
     key_prefix: str = ""
-    """How its keys begin; "" where nothing tells them from other texts. The server's logs mask keys by it."""
+    """The beginning that all its keys have, if they have one: the server's logs mask keys by it."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Headers of every request; a header with a {name} that nothing fills is left out."""
+    """Headers of every request; a header whose {name} has no value is left out."""
     env: str = ""
     """Environment variable that conventionally holds the key. Such a key goes to `url` alone."""
     model: str = ""
@@ -130,6 +133,18 @@ class Provider:
     """Where its error responses hold the status of a server behind it."""
     variants: tuple[tuple[str, "Provider"], ...] = ()
     """(part of a path, the record that holds where base_url's path has that part)."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it scores in the worker: no URL, no key, no request."""
+        return not self.wire
+
+    def variant(self, path: str) -> "Provider":
+        """The record that is spoken to at a base_url with this path."""
+        for part, variant in self.variants:
+            if part in path + "/":
+                return variant
+        return self
 
     def is_listwise(self, model: str) -> bool:
         """Whether a model's scores depend on the other documents: they are not comparable across requests then."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from .error_rules import LOADING, TOO_LARGE, WRONG_KEY, ErrorRule
 from .record import RERANK_PATHS, Option, Provider, RequestLimits
-from .shared_options import ASKED, LOCAL, NAMED
+from .shared_options import COMMON, NETWORK, NETWORK_MODEL
 from .wires import WIRES
 
 TEI_LIMITS = RequestLimits(documents=32, body_bytes=2_000_000)
@@ -32,7 +32,7 @@ _VLLM = Provider(
     complete=rf"{RERANK_PATHS}|.*/score",
     scores="0 to 1",
     options={
-        **NAMED,
+        **NETWORK_MODEL,
         "truncate_prompt_tokens": Option("integer", "truncate_prompt_tokens", low=-1),
         "use_activation": Option("boolean", "use_activation"),
     },
@@ -47,7 +47,7 @@ SELF_HOSTED = (
         scores="depends on the model",
         limits=RequestLimits(body_bytes=15_000_000),
         error_rules=_GATEWAY_ERRORS,
-        options=NAMED,
+        options=NETWORK_MODEL,
     ),
     Provider(
         name="LiteLLM",
@@ -58,7 +58,7 @@ SELF_HOSTED = (
         scores="depends on the model",
         error_rules=_GATEWAY_ERRORS,
         options={
-            **NAMED,
+            **NETWORK_MODEL,
             "max_chunks_per_doc": Option("integer", "max_chunks_per_doc", low=1),
             "max_tokens_per_doc": Option("integer", "max_tokens_per_doc", low=1),
         },
@@ -70,7 +70,7 @@ SELF_HOSTED = (
         key="optional",
         limits=TEI_LIMITS,
         options={
-            **ASKED,
+            **NETWORK,
             "truncate": Option("boolean", "truncate"),
             "truncation_direction": Option("text", "truncation_direction", choices=("Left", "Right")),
             "raw_scores": Option("boolean", "raw_scores"),
@@ -82,7 +82,7 @@ SELF_HOSTED = (
         path="/rerank",
         key="optional",
         limits=RequestLimits(documents=2048, text_chars=122_880),
-        options={**NAMED, "raw_scores": Option("boolean", "raw_scores")},
+        options={**NETWORK_MODEL, "raw_scores": Option("boolean", "raw_scores")},
     ),
     replace(_VLLM, variants=(("/score/", replace(_VLLM, wire="vllm_score")),)),
     Provider(
@@ -91,7 +91,7 @@ SELF_HOSTED = (
         key="optional",
         scores="any number",
         error_rules=_LLAMA_CPP_ERRORS,
-        options=NAMED,
+        options=NETWORK_MODEL,
     ),
     Provider(
         name="Xinference",
@@ -99,7 +99,7 @@ SELF_HOSTED = (
         key="optional",
         needs_model=True,
         scores="depends on the model",
-        options=NAMED,
+        options=NETWORK_MODEL,
     ),
     Provider(
         name="NIM",
@@ -110,7 +110,7 @@ SELF_HOSTED = (
         scores="any number",
         limits=RequestLimits(documents=512),
         fixed={"truncate": "END"},
-        options={**NAMED, "truncate": Option("text", "truncate", choices=("NONE", "END"))},
+        options={**NETWORK_MODEL, "truncate": Option("text", "truncate", choices=("NONE", "END"))},
     ),
     Provider(
         name="Elasticsearch",
@@ -121,8 +121,8 @@ SELF_HOSTED = (
         key_format="ApiKey {}",
         scores="depends on the model",
         options={
-            **ASKED,
-            "inference_id": Option("text", place=True, default=".rerank-v1-elasticsearch"),
+            **NETWORK,
+            "inference_id": Option("text", in_template=True, default=".rerank-v1-elasticsearch"),
             "task_settings": Option("object", "task_settings"),
         },
     ),
@@ -134,12 +134,12 @@ SELF_HOSTED = (
         scores="depends on the model",
         wire_limits={name: RequestLimits() for name in WIRES},
         error_rules=(*_GATEWAY_ERRORS, HF_LOADING),
-        options={**NAMED, "score_label": Option("text"), "wire": Option("text", choices=tuple(WIRES))},
+        options={**NETWORK_MODEL, "score_label": Option("text"), "wire": Option("text", choices=tuple(WIRES))},
     ),
     Provider(
         name="BM25",
         key="none",
         scores="0 and above",
-        options={**LOCAL, "k1": Option("number", "k1", low=0), "b": Option("number", "b", low=0, high=1)},
+        options={**COMMON, "k1": Option("number", "k1", low=0), "b": Option("number", "b", low=0, high=1)},
     ),
 )

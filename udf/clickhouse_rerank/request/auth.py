@@ -1,4 +1,4 @@
-"""How a request proves who asks: a key in a header, or an AWS signature made by botocore.
+"""Authentication of requests: a key in a header, or an AWS signature made by botocore.
 
 Signatures are made from explicit keys. botocore's own search for credentials (environment, ~/.aws, instance role) runs
 in `ServerIdentity` alone, which exists for credentials whose configuration asks for it.
@@ -32,7 +32,7 @@ class AwsKeys:
 
 
 class Scope(NamedTuple):
-    """What a signature is good for."""
+    """The region and service that a signature is valid for."""
 
     region: str
     service: str
@@ -51,15 +51,18 @@ def sigv4(url: str, headers: Mapping[str, str], body: bytes, keys: AwsKeys, scop
 
 
 class ServerIdentity:
-    """Who the server's process is to AWS. `keys` may ask a metadata service: call it where waiting is allowed."""
+    """The AWS identity of the server's process: its role, profile or variables.
+
+    `keys` may ask a metadata service: call it where waiting is allowed.
+    """
 
     def __init__(self) -> None:
         self._credentials: Credentials | None = None
         self.known: tuple[str, ...] = ()
-        """The secrets that were last signed with."""
+        """The secrets that made the last signature."""
 
     def keys(self) -> AwsKeys:
-        """The server's keys as they are now; errors: CREDENTIAL when it has none, CONNECT when they cannot be had."""
+        """The server's keys as they are now; errors: CREDENTIAL if it has none, CONNECT if they cannot be fetched."""
         from botocore.exceptions import BotoCoreError
         from botocore.session import Session
 
@@ -78,7 +81,7 @@ class ServerIdentity:
 
 @cache
 def server_identity() -> ServerIdentity:
-    """The one of this process."""
+    """The identity of this process."""
     return ServerIdentity()
 
 

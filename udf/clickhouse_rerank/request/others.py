@@ -1,12 +1,12 @@
-"""`others`: the JSON text of the seventh argument -> Options, checked against what the provider's record knows."""
+"""`others`: the JSON text of the seventh argument -> Options, checked against the keys in the provider's record."""
 
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..errors import CallerError
+from ..errors import CallerError, did_you_mean
 from ..providers import Option, Provider
 
 _MAX_TEXT = 65_536
@@ -31,7 +31,7 @@ _ARTICLES = {
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The keys of `others`, typed; what a key's absence means is its default here."""
+    """The keys of `others`, typed; a key that is absent has the default here."""
 
     model: str = ""
     model_args: Mapping[str, object] = field(default_factory=dict)
@@ -41,13 +41,15 @@ class Options:
     min_score: float | None = None
     normalize: str = "none"
     on_error: str = "throw"
-    """What becomes of a row whose provider fails: throw, empty or passthrough."""
+    """What a row becomes when its provider fails: throw, empty or passthrough."""
     fallback: Sequence[Mapping[str, object]] = field(default=(), repr=False)
-    """Who is asked next when the provider fails: `provider`, `base_url`, `api_key` and keys of `others`."""
+    """Endpoints to ask next when the provider fails: `provider`, `base_url`, `api_key` and keys of `others`."""
     cache: bool = True
-    """Whether scores that were paid for before will do, and those of this call are kept."""
+    """Whether cached scores may be used, and the scores of this call are cached."""
     dry_run: bool = False
-    """Whether to tell what would be sent in place of sending it."""
+    """Whether to report what would be sent instead of sending it."""
+    listwise: bool | None = None
+    """Whether the model scores documents against each other; None: as the provider's record says of the model."""
     wire: str = ""
     score_label: str = ""
     access_key_id: str = field(default="", repr=False)
@@ -56,8 +58,8 @@ class Options:
     endpoint_url: str = ""
     fields: Mapping[str, object] = field(default_factory=dict)
     """Request fields that the provider's own keys become."""
-    places: Mapping[str, str] = field(default_factory=dict)
-    """What the provider's own keys put into its URL and headers."""
+    template_values: Mapping[str, str] = field(default_factory=dict)
+    """Values of the provider's own keys that fill its URL and header templates."""
 
 
 def parse_object(text: str) -> Mapping[str, object]:
@@ -81,31 +83,43 @@ def parse_object(text: str) -> Mapping[str, object]:
     return members
 
 
-def parse_options(members: Mapping[str, object], provider: Provider) -> Options:
-    """Members of `others` -> Options; errors: BAD_OTHERS names the key and, for an unknown one, the known ones."""
+def parse_options(members: Mapping[str, object], provider: Provider, siblings: Collection[str] = ()) -> Options:
+    """Members of `others` -> Options.
+
+    `siblings` are the keys that an entry of `fallback` may have beside those of `others`; an error lists them too.
+    Errors: BAD_OTHERS names the key and, for an unknown one, the known ones.
+    """
     values: dict[str, object] = {}
     fields: dict[str, object] = {}
-    places: dict[str, str] = {}
+    template_values: dict[str, str] = {}
     for key, value in members.items():
         option = provider.options.get(key)
         if option is None:
-            known = ", ".join(sorted(provider.options))
-            raise CallerError("BAD_OTHERS", f"{provider.name} has no key {key[:60]!r} in others. Known keys: {known}.")
+            known = sorted({*provider.options, *siblings})
+            place = "an entry of others.fallback" if siblings else "others"
+            raise CallerError(
+                "BAD_OTHERS",
+                f"{provider.name} has no key {key[:60]!r} in {place}.{did_you_mean(key, known)} "
+                f"Known keys: {', '.join(known)}.",
+            )
         _check(key, value, option)
         if option.field:
             fields[option.field] = value
-        elif option.place:
-            places[key] = str(value)
+        elif option.in_template:
+            template_values[key] = str(value)
         else:
             values[key] = value
-    return Options(**values, fields=fields, places=places)  # type: ignore[arg-type]
+    make: Callable[..., Options] = Options  # each value has the type that its Option says
+    return make(**values, fields=fields, template_values=template_values)
 
 
 def _check(key: str, value: object, option: Option) -> None:
-    wrong = type(value) not in _TYPES[option.type]
-    if wrong or (option.type == "objects" and not all(isinstance(item, dict) for item in value)):  # type: ignore[attr-defined]
+    is_typed = type(value) in _TYPES[option.type]
+    if not is_typed or (isinstance(value, list) and not all(isinstance(item, dict) for item in value)):
         raise CallerError("BAD_OTHERS", f"others.{key} must be {_ARTICLES[option.type]}.")
-    if option.place and (not re.fullmatch(option.pattern, str(value)) or {".", ".."} & set(str(value).split("/"))):
+    if option.in_template and (
+        not re.fullmatch(option.pattern, str(value)) or {".", ".."} & set(str(value).split("/"))
+    ):
         raise CallerError("BAD_OTHERS", f"others.{key} has characters that cannot stand there. Correct it.")
     if option.choices and value not in option.choices:
         raise CallerError("BAD_OTHERS", f"others.{key} must be one of {', '.join(option.choices)}.")

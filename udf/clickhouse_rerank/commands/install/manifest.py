@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 
-from ...config.credentials import wrong
+from ...config.schema import wrong
 from ...engine.formats import FORMATS
 from .. import masking
 from . import artifacts

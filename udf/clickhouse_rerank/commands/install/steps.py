@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ... import __version__
-from ...config.credentials import wrong
+from ...config.schema import wrong
 from .. import masking
 from ..atomic_file import sync_folder
 from . import accounts, artifacts
