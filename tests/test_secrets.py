@@ -174,7 +174,7 @@ def test_no_failure_tells_what_it_knows(provider: Provider, caplog: pytest.LogCa
             reply[0] = fault
             retried = {"fallback": [{"provider": "Cohere", "base_url": provider.url, "api_key": NEXT_KEY}]}
             for one in (row(provider.url), row(provider.url, **retried), aws(provider.url)):
-                reranker._client._gates.clear()  # or an endpoint that fails would not be asked as often
+                reranker._client._admissions._known.clear()  # or an endpoint that fails would not be asked as often
                 try:
                     await reranker.rank(one)
                 except RerankError as error:

@@ -10,7 +10,7 @@ The message is one sentence for the SQL user, and it names what to change. It ne
 library's own exception text (HTTP libraries put whole headers into theirs).
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 
 class Code(NamedTuple):
@@ -193,6 +193,12 @@ class RerankError(Exception):
         self.code = code
         self.message = message
 
+    def copy(self) -> Self:
+        """The same error, to be raised for another row: one that is raised again keeps the frames of all rows."""
+        again = type(self).__new__(type(self), *self.args)
+        vars(again).update(vars(self))
+        return again
+
 
 class CallerError(RerankError):
     """The caller or the operator must change something; a retry or a fallback would hide it."""
@@ -205,13 +211,17 @@ class RequestRejectedError(RerankError):
 class ProviderFailedError(RerankError):
     """The provider, or the way to it, failed.
 
-    `retryable` when another attempt may succeed; `wait_s`, seconds, when the provider said after how long.
+    `retryable` when another attempt may succeed; `wait_s`, seconds, when the provider said after how long. `sent` is
+    how many times the request went out: twice where a kept connection was closed before any byte of an answer.
     """
 
-    def __init__(self, code: str, message: str, *, retryable: bool = False, wait_s: float | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, *, retryable: bool = False, wait_s: float | None = None, sent: int = 1
+    ) -> None:
         super().__init__(code, message)
         self.retryable = retryable
         self.wait_s = wait_s
+        self.sent = sent
 
 
 class ProtocolError(RerankError):

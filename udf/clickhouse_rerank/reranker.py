@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 
+from .admission.deadline import Deadline
 from .cache.scores import Cache, Found
-from .client import Client, Deadline
+from .client import Client
 from .config.settings import Settings
 from .config.tables import CacheSettings
 from .errors import CallerError, ProviderFailedError, RequestRejectedError
 from .network import ssrf_guard
+from .network.http import Transport
 from .providers.base_url import parse_url
 from .request import plan
 from .request.endpoint import Endpoint, resolve
@@ -25,9 +27,9 @@ _KEYS_HOLD_S = 5.0  # a key file that changed is seen within this time
 class Reranker:
     """Ranks rows, many at a time; holds the connections."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, transport: Transport | None = None) -> None:
         self._settings = settings
-        self._client = Client(settings)
+        self._client = Client(settings, transport)
         self.counts = self._client.counts
         self._cache = Cache(settings.cache)
         self._no_cache = Cache(CacheSettings(memory_s=0))

@@ -37,6 +37,8 @@ class Response:
     headers: Mapping[str, str]
     """By name; lower case finds any."""
     body: bytes
+    sent: int = 1
+    """How many times the request went out: twice where a kept connection was closed before any byte of an answer."""
 
 
 class _Target(NamedTuple):

@@ -73,13 +73,16 @@ class UsageLine:
     _asked: float = 0.0
     _is_held: bool = False
 
-    def sent(self) -> None:
-        """A request is about to be sent."""
+    def begin_request(self, now: float) -> None:
+        """A request leaves, at `now` of the monotonic clock: it counts at once, since the process may end before it."""
         self.attempts += 1
-        self._asked = self._asked or time.monotonic()
+        self._asked = self._asked or now
 
-    def charge(self, billed: Billed) -> None:
-        """An answer came that counts for so much."""
+    def end_request(self, sent: int, billed: Billed, *, is_answered: bool, is_rate_limited: bool) -> None:
+        """Count what came of a request that has begun; `sent` is how many times it went out, 0 for not at all."""
+        self.attempts += sent - 1
+        self.answered += is_answered
+        self.rate_limited += is_rate_limited
         self.tokens += billed.tokens
         self.search_units += billed.search_units
 
