@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from configured_engine import answers, asks
 
 import engine_bytes
 from asking import HANG_S, RIGHT_REPLY, answer, raw
@@ -31,6 +30,7 @@ from clickhouse_rerank.request.endpoint import resolve
 from clickhouse_rerank.request.others import Options
 from clickhouse_rerank.reranker import Reranker
 from clickhouse_rerank.types import Row, Secret
+from configured_engine import answers, asks
 from conftest import Worker, worker_environment
 from provider import Provider, Reply, Request
 
@@ -174,7 +174,7 @@ def test_no_failure_tells_what_it_knows(provider: Provider, caplog: pytest.LogCa
             reply[0] = fault
             retried = {"fallback": [{"provider": "Cohere", "base_url": provider.url, "api_key": NEXT_KEY}]}
             for one in (row(provider.url), row(provider.url, **retried), aws(provider.url)):
-                reranker._client._gates.clear()  # or an endpoint that fails would not be asked as often
+                reranker._client._admissions._known.clear()  # or an endpoint that fails would not be asked as often
                 try:
                     await reranker.rank(one)
                 except RerankError as error:

@@ -27,7 +27,19 @@ ROOMS: dict[str, set[str]] = {
     "commands": {"worker", "engine", "reranker", "usage", "config", "providers", "types", "errors", "version"},
     "worker": {"engine", "reranker", "usage", "network", "config", "errors"},
     "engine": {"reranker", "usage", "types", "errors"},
-    "reranker": {"client", "scorers", "cache", "usage", "network", "request", "config", "providers", "types", "errors"},
+    "reranker": {
+        "admission",
+        "cache",
+        "client",
+        "config",
+        "errors",
+        "network",
+        "providers",
+        "request",
+        "scorers",
+        "types",
+        "usage",
+    },
     "client": {"admission", "network", "usage", "request", "config", "providers", "types", "errors"},
     "cache": {"request", "config", "types", "version"},
     "network": {"request", "config", "providers", "types", "errors"},
@@ -64,7 +76,6 @@ OWNERS = {
 """Third-party package -> modules that import it."""
 LAZY = {"botocore", "chdb", "clickhouse_connect", "bm25s", "numpy", "shtab"}
 MAX_LINES = 250
-STILL_LONGER = {"admission.gate"}
 MAX_ENTRIES = 16
 
 
@@ -131,8 +142,7 @@ def test_rooms_are_few_and_say_what_they_are() -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_modules_stay_short(file: Path) -> None:
     """A module that is longer holds two ideas."""
-    is_long = len(file.read_text("utf-8").splitlines()) > MAX_LINES
-    assert is_long == (module(file) in STILL_LONGER)
+    assert len(file.read_text("utf-8").splitlines()) <= MAX_LINES
 
 
 def test_libraries_have_the_owners_that_the_table_says() -> None:

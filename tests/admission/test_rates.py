@@ -18,10 +18,8 @@ from typing import Any
 import pytest
 
 from asking import row
-from clickhouse_rerank import client
-from clickhouse_rerank.admission.gate import Gate
-from clickhouse_rerank.admission.process_count import ProcessCount
-from clickhouse_rerank.config.settings import Network, Settings
+from clickhouse_rerank.admission import endpoint_admission
+from clickhouse_rerank.config.settings import Limits, Network, Settings
 from clickhouse_rerank.config.tables import CacheSettings
 from clickhouse_rerank.errors import RerankError
 from clickhouse_rerank.network.transport import Response
@@ -128,8 +126,8 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loop]:
     """A loop whose time is everybody's."""
     loop = Loop()
     monkeypatch.setattr(time, "monotonic", loop.time)
-    monkeypatch.setattr(client, "Gate", partial(Gate, clock=loop.time, chance=random.Random(1).random))
-    monkeypatch.setattr(client, "ProcessCount", lambda _: ProcessCount(-1))
+    seeded = partial(endpoint_admission.EndpointAdmission, clock=loop.time, chance=random.Random(1).random)
+    monkeypatch.setattr(endpoint_admission, "EndpointAdmission", seeded)
     yield loop
     loop.close()
 
@@ -138,7 +136,8 @@ async def asked(
     provider: Script, rows: int, url: str = "http://127.0.0.1:9/v1/rerank", others: Mapping[str, Any] | None = None
 ) -> list[tuple[Ranking | Exception, float]]:
     """What becomes of so many rows, and after how many seconds."""
-    settings = Settings(network=Network(allow_loopback=True), cache=CacheSettings(memory_s=0))
+    alone = Limits(counters="/nowhere/to/count")
+    settings = Settings(network=Network(allow_loopback=True), limits=alone, cache=CacheSettings(memory_s=0))
     reranker = Reranker(settings, ScriptedTransport(provider))
     room = asyncio.Semaphore(AT_ONCE)
 

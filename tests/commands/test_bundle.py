@@ -22,7 +22,7 @@ from packaging.utils import canonicalize_name
 
 import clickhouse_rerank
 import engine_bytes
-from clickhouse_rerank.admission.quota import shared_folder
+from clickhouse_rerank.admission.shared_folder import shared_folder
 from clickhouse_rerank.commands import bundle, cli
 from clickhouse_rerank.commands.install import artifacts
 from clickhouse_rerank.config.settings import Limits, Settings

@@ -23,7 +23,7 @@ import pytest
 
 import engine_bytes
 from asking import DOCUMENTS, HANG_S, RIGHT, row, settings
-from clickhouse_rerank.admission.gate import Gate
+from clickhouse_rerank.admission.endpoint_admission import EndpointAdmission
 from clickhouse_rerank.reranker import Reranker
 from clickhouse_rerank.types import Row
 from conftest import Worker, worker_environment
@@ -194,16 +194,16 @@ def test_f65_thousands_of_rows_leave_nothing_behind(worker: Start, provider: Pro
 def test_f65_as_many_keys_as_rows_leave_little_behind(provider: Provider) -> None:
     """What is remembered of an endpoint and key is bounded, however many there are."""
 
-    async def gates() -> int:
+    async def admissions() -> int:
         reranker = Reranker(settings())
         for first in range(0, 1500, 100):
             rows = [row(provider.url, key=f"key-{first + i}") for i in range(100)]
             await asyncio.gather(*map(reranker.rank, rows))
         await reranker.aclose()
-        return sum(isinstance(thing, Gate) for thing in gc.get_objects())
+        return sum(isinstance(thing, EndpointAdmission) for thing in gc.get_objects())
 
     gc.collect()
-    assert asyncio.run(gates()) <= 1100
+    assert asyncio.run(admissions()) <= 1100
 
 
 # --- time and resources

@@ -1,235 +1,211 @@
-"""One call -> its scores, over the network: body, key, admission, attempts, all within one deadline."""
+"""One request -> its scores, over the network: a place in line, attempts, and what each attempt teaches.
+
+Each attempt ends in one `Outcome`; `Client._report` tells it to admission, to the usage line and to the counters.
+"""
 
 import asyncio
-import contextlib
-import hashlib
 import time
+from dataclasses import dataclass
 from itertools import count
 
 from .admission import retry
-from .admission.gate import Gate
-from .admission.process_count import ProcessCount
-from .admission.quota import quotas, shared_file, shared_folder
+from .admission.deadline import Deadline
+from .admission.endpoint_admission import EndpointAdmission, EndpointAdmissions
+from .admission.outcome import Outcome
+from .admission.process_count import ProcessCounts
+from .admission.quota import quotas
+from .admission.shared_folder import shared_folder
 from .config.settings import Settings
-from .errors import CallerError, ProviderFailedError, RequestRejectedError, RerankError
+from .errors import ProviderFailedError, RequestRejectedError, RerankError
 from .network import responses
 from .network.http import HttpTransport
 from .network.transport import Response, Transport
 from .providers.wires import WIRES, MalformedError
 from .request.endpoint import Endpoint
 from .request.plan import Part
-from .types import Scores
+from .types import BilledUnits, Scores
 from .usage.counters import Counts
 from .usage.recorder import UsageLine
 
-_MAX_GATES = 1000
-_NOTHING_ASKED = frozenset(("RESOURCE", "REQUEST_LIMIT", "DOCUMENT_LIMIT"))
-_MAX_HOSTS = 16  # each has a descriptor
+_NOT_SENT = frozenset(("RESOURCE", "REQUEST_LIMIT", "DOCUMENT_LIMIT"))
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "clickhouse-rerank"}
+_NOTHING_BILLED = BilledUnits()
 
 
-class Deadline:
-    """The time one call may take; it begins when the endpoint has room for its first request."""
+@dataclass(slots=True, eq=False)
+class _Attempt:
+    """One attempt to have a request answered."""
 
-    def __init__(self, seconds: float, patience: "Deadline | None" = None) -> None:
-        self.seconds = seconds
-        self.patience = patience
-        """How long the row may wait in line in all, from the first time that it is turned away."""
-        self._began = -1.0
+    outcome: Outcome = Outcome.CANCELLED
+    sent_at: float = 0.0
+    """When the request left, by the monotonic clock; 0 where it did not come to that."""
+    sent: int = 0
+    """How many times the request went out, or was tried to."""
+    is_answered: bool = False
+    """Whether a response came, whatever it says."""
+    billed: BilledUnits = _NOTHING_BILLED
+    scores: Scores | None = None
+    error: RerankError | None = None
 
-    def begin(self) -> None:
-        """Start the clock; only the first time counts."""
-        if self._began < 0:
-            self._began = asyncio.get_running_loop().time()
+    def read(self, response: Response, part: Part, endpoint: Endpoint) -> None:
+        """Take scores and charge from the response. Errors: RerankError."""
+        self.sent, self.is_answered = response.sent, True
+        wire = WIRES[endpoint.wire]
+        try:
+            payload = responses.payload(response, endpoint, part.call)
+            self.billed = wire.billed_units(payload, response.headers)
+            self.scores = wire.scores(payload, part.call)
+        except ProviderFailedError as error:
+            if error.wait_s is None:
+                error.wait_s = retry.hinted_s(response.headers, time.time())
+            raise
+        except MalformedError as error:
+            name = endpoint.provider.name
+            raise ProviderFailedError(
+                "PROTOCOL", f"The answer of {name} {error}. Check that base_url is a rerank endpoint."
+            ) from None
+        self.outcome = Outcome.ANSWERED
 
-    def restart(self) -> None:
-        """As if it had not begun."""
-        self._began = -1.0
-
-    def used_s(self) -> float:
-        """Seconds since the beginning; 0 before it."""
-        return asyncio.get_running_loop().time() - self._began if self._began >= 0 else 0.0
-
-    def left_s(self) -> float:
-        """Seconds until the end; negative behind it."""
-        return self.seconds - self.used_s()
-
-
-class _TurnedAwayError(Exception):
-    """The endpoint answers others, but said "too many requests" to this one."""
-
-    def __init__(self, error: ProviderFailedError) -> None:
-        super().__init__()
-        self.error = error
+    def fail(self, error: RerankError) -> None:
+        """Note the error without the frames that it came through: they hold the attempt, texts and the response."""
+        self.error = error.with_traceback(None)
+        error.__context__ = None
+        if isinstance(error, ProviderFailedError):
+            if self.sent and not self.is_answered:
+                self.sent = error.sent
+            if error.code == "RATE_LIMIT":
+                self.outcome = Outcome.RATE_LIMITED
+            else:
+                self.outcome = Outcome.NOT_SENT if error.code in _NOT_SENT else Outcome.FAILED
+        elif self.is_answered:
+            self.outcome = Outcome.REJECTED
+        else:
+            self.sent = 0
+            self.outcome = Outcome.NOT_SENT
 
 
 class Client:
-    """Asks endpoints for scores; keeps, per endpoint and key, how hard each may be asked."""
+    """Asks endpoints for scores; learns, for each endpoint and key, how hard it may be asked.
+
+    `transport` sends the requests; without it, one is made from the settings.
+    """
 
     def __init__(self, settings: Settings, transport: Transport | None = None) -> None:
         self._transport = transport or HttpTransport(settings.network, settings.limits)
         self._limits = settings.limits
-        self._shared = shared_folder(settings)
-        self._hosts: dict[str, ProcessCount] = {}
+        self._process_counts = ProcessCounts(shared_folder(settings))
+        self._admissions = EndpointAdmissions(settings.limits, self._process_counts)
         self._quotas = quotas(settings)
-        self._gates: dict[tuple[str, str], Gate] = {}
         self.counts = Counts()
 
     async def scores(self, part: Part, endpoint: Endpoint, deadline: Deadline, line: UsageLine) -> Scores:
-        """What the endpoint says of a request, and in `line` what that took.
+        """The scores that the endpoint gives for a request; `line` counts what that took.
 
         Errors: RerankError; TIMEOUT at the deadline, whatever is going on.
         """
-        gate = self._gate(endpoint)
-        ticket = gate.ticket()
+        admission = self._admissions.of(endpoint.url, endpoint.key.reveal(), endpoint.host)
+        ticket = admission.ticket()
         patience = deadline.patience or Deadline(self._limits.rate_limit_wait_s)
         while True:
-            async with gate.place(ticket):
+            async with admission.place(ticket):
                 deadline.begin()
-                try:
-                    async with asyncio.timeout(max(0.0, deadline.left_s())):
-                        return await self._attempts(part, endpoint, deadline, gate, line)
-                except _TurnedAwayError as turned_away:
-                    # It has no room after all: the row waits in line again, and its time has not begun.
-                    patience.begin()
-                    if patience.left_s() < (turned_away.error.wait_s or 0.0):
-                        raise _hinting(turned_away.error, patience.left_s()) from None
-                    deadline.restart()
-                except TimeoutError:
-                    seconds = round(deadline.seconds, 2) or deadline.seconds
-                    late = f"{endpoint.provider.name} did not answer within {seconds:g} s"
-                    error = ProviderFailedError("TIMEOUT", f"{late}. Send less, or raise others.timeout_s.")
-                    gate.failed(error)
-                    self.counts.errors += 1
-                    raise error from None
+                self.check(part)
+                if not (admission.allows() or await _allowed_after_probe(endpoint, deadline, admission)):
+                    raise admission.withheld(endpoint.provider.name)
+                for number in count(1):
+                    attempt = await self._attempt(part, endpoint, deadline, admission, line)
+                    if attempt.scores is not None:
+                        return attempt.scores
+                    pause_s = _pause_s(attempt, number, deadline, patience, admission)
+                    if pause_s is None:
+                        break
+                    await asyncio.sleep(pause_s)
+                # The endpoint has no room after all: the row waits in line again, and its time has not begun.
+                deadline.restart()
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._transport.aclose()
-        for process_count in self._hosts.values():
-            process_count.close()
+        self._process_counts.close()
 
     def check(self, part: Part) -> None:
         """Errors: TOO_LARGE for a request that the operator does not allow."""
         if len(part.body) > self._limits.max_request_bytes:
-            most = f"{self._limits.max_request_bytes >> 20} MiB"
-            raise RequestRejectedError("TOO_LARGE", f"The request exceeds {most}. Send fewer or shorter documents.")
+            limit = f"{self._limits.max_request_bytes >> 20} MiB"
+            raise RequestRejectedError("TOO_LARGE", f"The request exceeds {limit}. Send fewer or shorter documents.")
 
-    async def _attempts(
-        self, part: Part, endpoint: Endpoint, deadline: Deadline, gate: Gate, line: UsageLine
-    ) -> Scores:
-        self.check(part)
-        if not await gate.admitted():
-            raise _withheld(gate, endpoint)
-        for attempt in count(1):
-            asked_at = time.monotonic()
-            try:
-                scores = _read(await self._sent(part, endpoint, line), part, endpoint, line)
-            except ProviderFailedError as error:
-                self.counts.errors += 1
-                line.rate_limited += error.code == "RATE_LIMIT"
-                _learn(gate, error, asked_at)
-                left_s = deadline.left_s()
-                allowed = retry.ATTEMPTS_OF_HEALTHY if gate.is_healthy() else retry.ATTEMPTS
-                pause_s = retry.pause_s(error, attempt, left_s, allowed)
-                if pause_s is None or not gate.pay_for_retry():
-                    raise _hinting(error, left_s) from None
-                await asyncio.sleep(pause_s)
-            except RerankError:
-                self.counts.errors += 1
-                gate.accepted()
-                raise
-            except asyncio.CancelledError:
-                gate.withdrawn()
-                raise
-            else:
-                line.answered += 1
-                gate.accepted()
-                return scores
-        raise AssertionError("unreachable")
-
-    async def _sent(self, part: Part, endpoint: Endpoint, line: UsageLine) -> Response:
-        """The response to a request, if the endpoint's credential may send it."""
-        if endpoint.credential in self._quotas:
-            self._quotas[endpoint.credential].spend(len(part.call.documents))
-        if endpoint.uses_server_identity:  # which may ask a metadata service
-            headers = await asyncio.to_thread(endpoint.signed, _HEADERS, part.body)
-        else:
-            headers = endpoint.signed(_HEADERS, part.body)
-        self.counts.requests += 1
-        line.sent()
+    async def _attempt(
+        self, part: Part, endpoint: Endpoint, deadline: Deadline, admission: EndpointAdmission, line: UsageLine
+    ) -> _Attempt:
+        """Send the request, as far as the quota allows it, and report what comes of it."""
+        attempt = _Attempt()
         try:
-            response = await self._transport.post(endpoint.url, headers, part.body)
-        except CallerError:  # it may not be sent there
-            line.attempts -= 1
-            raise
-        except ProviderFailedError as error:
-            line.attempts += error.sent - 1
-            raise
-        line.attempts += response.sent - 1
-        return response
+            async with asyncio.timeout(max(0.0, deadline.left_s())):
+                if endpoint.credential in self._quotas:
+                    self._quotas[endpoint.credential].spend(len(part.call.documents))
+                if endpoint.uses_server_identity:  # a metadata service may be asked
+                    headers = await asyncio.to_thread(endpoint.signed, _HEADERS, part.body)
+                else:
+                    headers = endpoint.signed(_HEADERS, part.body)
+                attempt.sent, attempt.sent_at = 1, time.monotonic()
+                line.begin_request(attempt.sent_at)
+                self.counts.requests += 1
+                attempt.read(await self._transport.post(endpoint.url, headers, part.body), part, endpoint)
+        except TimeoutError:
+            attempt.fail(_late(endpoint, deadline))
+        except RerankError as error:
+            attempt.fail(error)
+        finally:
+            self._report(attempt, admission, line)
+        return attempt
 
-    def _gate(self, endpoint: Endpoint) -> Gate:
-        key = (endpoint.url, endpoint.key.reveal())
-        gate = self._gates.get(key)
-        if gate is None:
-            if len(self._gates) >= _MAX_GATES:
-                # Many keys or URLs in one query: what was learned of those not in use is given up.
-                self._gates = {known: gate for known, gate in self._gates.items() if not gate.idle}
-            gate = self._gates[key] = Gate(
-                self._limits.max_in_flight,
-                process_count=self._process_count(endpoint),
-                patience_s=self._limits.rate_limit_wait_s,
+    def _report(self, attempt: _Attempt, admission: EndpointAdmission, line: UsageLine) -> None:
+        admission.report(attempt.outcome, attempt.sent_at, attempt.error)
+        if attempt.sent_at:
+            line.end_request(
+                attempt.sent,
+                attempt.billed,
+                is_answered=attempt.outcome is Outcome.ANSWERED,
+                is_rate_limited=attempt.outcome is Outcome.RATE_LIMITED,
             )
-        return gate
-
-    def _process_count(self, endpoint: Endpoint) -> ProcessCount:
-        """Those that ask the same host; none where there is no folder to share: then each process is on its own."""
-        name = hashlib.sha256(endpoint.host.encode()).hexdigest()[:32]
-        if name not in self._hosts and len(self._hosts) < _MAX_HOSTS:
-            with contextlib.suppress(CallerError):
-                self._hosts[name] = ProcessCount(shared_file(self._shared, f"{name}.asking"))
-        return self._hosts.get(name) or ProcessCount(-1)
+            self.counts.requests += attempt.sent - 1
+        self.counts.errors += attempt.error is not None
 
 
-def _learn(gate: Gate, error: ProviderFailedError, asked_at: float) -> None:
-    """Tell the gate of a failed request; errors: _TurnedAwayError where it is to wait in line instead of failing."""
-    if error.code == "RATE_LIMIT":
-        gate.crowded(asked_at, error.wait_s, _hinting(error, gate.patience_s))
-        if gate.is_flowing():
-            raise _TurnedAwayError(error) from None
-    elif error.code in _NOTHING_ASKED:
-        gate.withdrawn()
-    else:
-        gate.failed(error)
+def _pause_s(
+    attempt: _Attempt, number: int, deadline: Deadline, patience: Deadline, admission: EndpointAdmission
+) -> float | None:
+    """Seconds until the next attempt; None where the row is to wait in line again.
+
+    Errors: the attempt's, where no other is of use or allowed; a copy, for the frame that raises it holds the attempt,
+    and an error that its own frames hold is kept, with all texts in them, until garbage is collected.
+    """
+    error = attempt.error
+    assert error is not None
+    if not isinstance(error, ProviderFailedError):
+        raise error.copy()
+    if attempt.outcome is Outcome.RATE_LIMITED and admission.expects_answers():
+        patience.begin()
+        if patience.left_s() < (error.wait_s or 0.0):
+            raise retry.with_wait(error, patience.left_s())
+        return None
+    left_s = deadline.left_s()
+    pause_s = retry.pause_s(error, number, left_s, admission.allowed_attempts())
+    if pause_s is None or not admission.take_retry():
+        raise retry.with_wait(error, left_s)
+    return pause_s
 
 
-def _withheld(gate: Gate, endpoint: Endpoint) -> ProviderFailedError:
-    """The error of a request that is not sent, with the reason of those that were."""
-    last = gate.last_failure or ProviderFailedError("PROVIDER", f"{endpoint.provider.name} fails.")
-    return ProviderFailedError(last.code, f"{last.message} Most requests failed of late, so this one was not sent.")
-
-
-def _hinting(error: ProviderFailedError, left_s: float) -> ProviderFailedError:
-    """The error, with the wait that the provider wants where that is longer than the row may take."""
-    if error.wait_s is None or error.wait_s < left_s:
-        return error
-    asks = f"It asks to wait {error.wait_s:.0f} s, longer than the row may take."
-    return ProviderFailedError(error.code, f"{error.message} {asks}", retryable=error.retryable, wait_s=error.wait_s)
-
-
-def _read(response: Response, part: Part, endpoint: Endpoint, line: UsageLine) -> Scores:
-    wire = WIRES[endpoint.wire]
+async def _allowed_after_probe(endpoint: Endpoint, deadline: Deadline, admission: EndpointAdmission) -> bool:
+    """Whether the circuit breaker lets a request through after the probe under way. Errors: TIMEOUT."""
     try:
-        payload = responses.payload(response, endpoint, part.call)
-        line.charge(wire.billed_units(payload, response.headers))
-        return wire.scores(payload, part.call)
-    except ProviderFailedError as error:
-        if error.wait_s is None:
-            error.wait_s = retry.hinted_s(response.headers, time.time())
-        raise
-    except MalformedError as error:
-        name = endpoint.provider.name
-        raise ProviderFailedError(
-            "PROTOCOL", f"The answer of {name} {error}. Check that base_url is a rerank endpoint."
-        ) from None
+        async with asyncio.timeout(max(0.0, deadline.left_s())):
+            return await admission.allows_after_probe()
+    except TimeoutError:
+        raise _late(endpoint, deadline) from None
+
+
+def _late(endpoint: Endpoint, deadline: Deadline) -> ProviderFailedError:
+    seconds = round(deadline.seconds, 2) or deadline.seconds
+    late = f"{endpoint.provider.name} did not answer within {seconds:g} s"
+    return ProviderFailedError("TIMEOUT", f"{late}. Send less, or raise others.timeout_s.")

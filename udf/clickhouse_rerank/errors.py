@@ -11,7 +11,7 @@ library (HTTP libraries put whole headers into theirs).
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 _MAX_SUGGESTED_CHARS = 40
 
@@ -223,6 +223,12 @@ class RerankError(Exception):
         super().__init__(f"Rerank: {code}: {message}")
         self.code = code
         self.message = message
+
+    def copy(self) -> Self:
+        """The same error, to be raised for another row: one that is raised again keeps the frames of all rows."""
+        again = type(self).__new__(type(self), *self.args)
+        vars(again).update(vars(self))
+        return again
 
 
 class CallerError(RerankError):

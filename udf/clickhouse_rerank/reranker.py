@@ -12,8 +12,9 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
+from .admission.deadline import Deadline
 from .cache.scores import Cache, Lookup
-from .client import Client, Deadline
+from .client import Client
 from .config.settings import Settings
 from .errors import CallerError, ProviderFailedError, RequestRejectedError
 from .network import ssrf_guard

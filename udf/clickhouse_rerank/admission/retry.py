@@ -1,7 +1,7 @@
-"""Whether and when to try again. Pure: attempt + failure + time left -> seconds to wait, or stop.
+"""The retry policy: whether and when to send a request again. Pure: failure, attempt, time left -> seconds, or stop.
 
-Full jitter, so that rows that failed together do not come back together; what a provider says of when to come back
-goes before it, and a wait that does not fit into the row's deadline is not begun.
+The wait is what the provider names. Where it names none, it is exponential backoff with full jitter, so that rows that
+failed together do not come back together. A wait that does not fit into the row's deadline is not begun.
 """
 
 import math
@@ -13,44 +13,52 @@ from email.utils import parsedate_to_datetime
 from ..errors import ProviderFailedError
 
 ATTEMPTS = 3
-"""Requests for one call at most; a connection that died idle is not counted."""
+"""The most attempts for one request. The transport's own second sending, after a kept connection died, is none."""
 
 ATTEMPTS_OF_HEALTHY = 6
-"""The same where the endpoint answers nearly all others: three faults of one in a hundred do meet in 100,000 rows."""
+"""The same for an endpoint that answers nearly all: with one fault in a hundred, some of 100,000 rows meet three."""
 
 _BASE_S = 0.25
-_CAP_S = 8.0
+_MAX_BACKOFF_S = 8.0
 _SECONDS = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,9})?")
 _RATE_LIMIT_WINDOW = re.compile(r"\bt=([0-9]{1,10})\b")
 
 
 def backoff_s(attempt: int, uniform: Callable[[float, float], float] = random.uniform) -> float:
     """Seconds to wait after the failed attempt with this number (from 1)."""
-    return uniform(0.0, min(_CAP_S, _BASE_S * 2.0**attempt))
+    return uniform(0.0, min(_MAX_BACKOFF_S, _BASE_S * 2.0**attempt))
 
 
 def pause_s(
     failure: ProviderFailedError,
     attempt: int,
     left_s: float,
-    most: int = ATTEMPTS,
+    max_attempts: int = ATTEMPTS,
     uniform: Callable[[float, float], float] = random.uniform,
 ) -> float | None:
     """Seconds to wait before the next attempt, or None to stop.
 
-    `attempt` is the number of the one that failed, `most` how many there may be, `left_s` what the deadline leaves.
+    `attempt` is the number of the one that failed, from 1; `left_s` is what the deadline leaves.
     """
-    if not failure.retryable or attempt >= most:
+    if not failure.retryable or attempt >= max_attempts:
         return None
     wait_s = backoff_s(attempt, uniform) if failure.wait_s is None else failure.wait_s
     return wait_s if wait_s < left_s else None
 
 
-def hinted_s(headers: Mapping[str, str], now_s: float) -> float | None:
-    """Seconds until the provider wants to be asked again; None: it does not say.
+def with_wait(error: ProviderFailedError, left_s: float) -> ProviderFailedError:
+    """A copy of the error, with the provider's wait in its message where that is longer than the row may take."""
+    if error.wait_s is None or error.wait_s < left_s:
+        return error.copy()
+    asks = f"It asks to wait {error.wait_s:.0f} s, longer than the row may take."
+    return ProviderFailedError(error.code, f"{error.message} {asks}", retryable=error.retryable, wait_s=error.wait_s)
 
-    `headers`: of its answer, by lower-case name. `now_s`: Unix time, for a date where the answer itself has none.
-    Garbage and negative values count as nothing.
+
+def hinted_s(headers: Mapping[str, str], now_s: float) -> float | None:
+    """Seconds until the provider wants to be asked again; None where it does not say.
+
+    `headers` are those of its response, by lower-case name. `now_s` is Unix time, for a date in a response that has no
+    date of its own. Garbage and negative values count as nothing.
     """
     milliseconds = _seconds(headers.get("retry-after-ms"))
     if milliseconds is not None:

@@ -1,4 +1,4 @@
-"""How many requests an endpoint was asked lately, and how many it accepted."""
+"""How many requests an endpoint got in the last 30 s, and how many of them it accepted."""
 
 from collections import deque
 from collections.abc import Callable
@@ -12,12 +12,12 @@ class SlidingCounter:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._seconds: deque[list[int]] = deque()
-        """[second of the clock, asked in it, accepted in it]"""
+        """[second of the clock, requests in it, how many of them were accepted]"""
         self._asked = self._accepted = 0
-        """Their sums."""
+        """Sums over `_seconds`."""
 
     def add(self, *, accepted: int) -> None:
-        """One more request, accepted (1) or not (0)."""
+        """Count one request, accepted (1) or not (0)."""
         self._forget()
         now = int(self._clock())
         if not self._seconds or self._seconds[-1][0] != now:
@@ -28,12 +28,12 @@ class SlidingCounter:
         self._accepted += accepted
 
     def lately(self) -> tuple[int, int]:
-        """(asked, accepted)."""
+        """(asked, accepted) of the last 30 s."""
         self._forget()
         return self._asked, self._accepted
 
     def clear(self) -> None:
-        """As if nothing had been."""
+        """Forget all requests."""
         self._seconds.clear()
         self._asked = self._accepted = 0
 

@@ -75,13 +75,16 @@ class UsageLine:
     _began: float = field(default_factory=monotonic)
     _first_sent: float = 0.0
 
-    def sent(self) -> None:
-        """Count a request that is about to be sent."""
+    def begin_request(self, now: float) -> None:
+        """A request leaves, at `now` of the monotonic clock: it counts at once, since the process may end before it."""
         self.attempts += 1
-        self._first_sent = self._first_sent or monotonic()
+        self._first_sent = self._first_sent or now
 
-    def charge(self, billed: BilledUnits) -> None:
-        """Add what a response costs."""
+    def end_request(self, sent: int, billed: BilledUnits, *, is_answered: bool, is_rate_limited: bool) -> None:
+        """Count what came of a request that has begun; `sent` is how many times it went out, 0 for not at all."""
+        self.attempts += sent - 1
+        self.answered += is_answered
+        self.rate_limited += is_rate_limited
         self.tokens += billed.tokens
         self.search_units += billed.search_units
 

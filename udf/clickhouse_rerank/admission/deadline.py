@@ -1,0 +1,30 @@
+"""The time that a call may take. It starts when the call has its first place among the requests in flight."""
+
+import asyncio
+
+
+class Deadline:
+    """Counts the seconds of one call, by the clock of the running loop."""
+
+    def __init__(self, seconds: float, patience: "Deadline | None" = None) -> None:
+        self.seconds = seconds
+        self.patience = patience
+        """How long the row may wait in line in all, from the first time that it is rate limited."""
+        self._began = -1.0
+
+    def begin(self) -> None:
+        """Start the clock, unless it runs already."""
+        if self._began < 0:
+            self._began = asyncio.get_running_loop().time()
+
+    def restart(self) -> None:
+        """Stop the clock and set it back; the next `begin` starts it."""
+        self._began = -1.0
+
+    def used_s(self) -> float:
+        """Seconds since the start; 0 before it."""
+        return asyncio.get_running_loop().time() - self._began if self._began >= 0 else 0.0
+
+    def left_s(self) -> float:
+        """Seconds until the end; negative after it."""
+        return self.seconds - self.used_s()
