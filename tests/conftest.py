@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
+import hypothesis  # noqa: F401 - its plugin for pytest would import it at the very end, which CPython 3.11 may not survive
 import pytest
 from clickhouse_connect.driver import Client
 from clickhouse_connect.driver.exceptions import DatabaseError

@@ -85,6 +85,8 @@ def module(file: Path) -> str:
 
 
 MODULES = {module(file): file for file in FILES}
+TREES = {file: ast.parse(file.read_text("utf-8")) for file in FILES}
+"""Parsed before any test runs: CPython 3.11 raises SystemError where garbage is collected while it parses."""
 
 
 def room(name: str) -> str:
@@ -94,7 +96,7 @@ def room(name: str) -> str:
 
 def imported(file: Path) -> Iterator[tuple[str, bool]]:
     """(dotted name, at module level) of each import; the package's own modules begin with a dot."""
-    tree = ast.parse(file.read_text("utf-8"))
+    tree = TREES[file]
     top = set(map(id, tree.body))
     folder = file.relative_to(PACKAGE).parts[:-1]
     for node in ast.walk(tree):
@@ -135,7 +137,7 @@ def test_rooms_are_few_and_say_what_they_are() -> None:
     entries = {path.name for path in PACKAGE.iterdir()} - {"__pycache__", "share"}
     assert len(entries) <= MAX_ENTRIES
     for folder in (path for path in PACKAGE.iterdir() if path.is_dir() and path.name in ROOMS):
-        text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text("utf-8"))) or ""
+        text = ast.get_docstring(TREES[folder / "__init__.py"]) or ""
         assert "Owns " in text and "Refuses " in text and len(re.findall(r"[.:](?=\s|$)", text)) >= 3, folder.name
 
 
@@ -164,7 +166,7 @@ STREAM_OWNERS = {"worker", "engine.streams", "commands.cli"}
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_the_environment_is_read_at_the_edge(file: Path) -> None:
     """Only the worker and the command line use os.environ and the standard streams."""
-    nodes = list(ast.walk(ast.parse(file.read_text("utf-8"))))
+    nodes = list(ast.walk(TREES[file]))
     used = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     used |= {node.id for node in nodes if isinstance(node, ast.Name)}
     assert bool(used & {"environ", "environb", "getenv"}) == (module(file) in ENVIRONMENT_READERS)

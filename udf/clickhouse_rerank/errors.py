@@ -191,17 +191,6 @@ CODES: dict[str, Code] = {
 }
 
 
-def missing_library(user: str, package: str, extra: str) -> str:
-    """The sentence for a library that this installation leaves out.
-
-    user: what needs the library; package: its name in the package registry; extra: the extra that brings it.
-    """
-    return (
-        f"{user} needs the package {package}. Run: pip install 'clickhouse-rerank[{extra}]', "
-        f"or in a checkout: pip install '.[{extra}]'"
-    )
-
-
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """A sentence such as " Did you mean timeout_s?" for a misspelled name; "" where no known name is close to it.
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from ..errors import missing_library
 from . import functions
+from .extras import missing_library
 from .install import artifacts
 from .interruption import Interrupted
 from .temporary_folder import TemporaryFolder

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from ...errors import CallerError, missing_library
+from ...errors import CallerError
 from ...types import Secret, printable
 from .. import functions
+from ..extras import missing_library
 from .finding import Finding
 
 Ask = Callable[[str], Sequence[Sequence[object]]]
