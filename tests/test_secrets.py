@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from configured_engine import answers, asks
 
 import engine_bytes
 from asking import HANG_S, RIGHT_REPLY, answer, raw
@@ -31,6 +30,7 @@ from clickhouse_rerank.request.endpoint import resolve
 from clickhouse_rerank.request.others import Options
 from clickhouse_rerank.reranker import Reranker
 from clickhouse_rerank.types import Row, Secret
+from configured_engine import answers, asks
 from conftest import Worker, worker_environment
 from provider import Provider, Reply, Request
 

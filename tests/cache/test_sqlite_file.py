@@ -17,7 +17,6 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
-from shared_cache import answer, shared
 
 import engine_bytes
 from asking import DOCUMENTS, KEY, QUERY, RIGHT, asked, row, settings
@@ -27,6 +26,7 @@ from clickhouse_rerank.config.settings import Settings
 from clickhouse_rerank.config.tables import CacheSettings
 from conftest import Worker
 from provider import Provider
+from shared_cache import answer, shared
 
 Start = Callable[..., Worker]
 

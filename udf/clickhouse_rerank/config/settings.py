@@ -76,6 +76,9 @@ class Limits:
     max_rows: int = declared(1_000_000, "Rows of one block of the engine's", "rows")
     max_request_bytes: int = declared(32 << 20, "Largest request body that is sent", "bytes")
     max_response_bytes: int = declared(8 << 20, "Largest response body that is read", "bytes")
+    max_held_bytes: int = declared(
+        64 << 20, "Memory for the large response bodies that a process reads at a time, all together", "bytes"
+    )
     counters: str = declared(
         "", "The folder where processes count per minute; without it, one of this user's in the temporary folder"
     )
