@@ -16,7 +16,7 @@ def machine(engine_version: str) -> str:
     """The machine in a line, without its name."""
     cpu = Path("/proc/cpuinfo").read_text().partition("model name")[2].partition(":")[2].partition("\n")[0].strip()
     cores = len(os.sched_getaffinity(0))
-    ours = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "orjson"))
+    ours = ", ".join(f"{name} {version(name)}" for name in ("httptools", "orjson"))
     return (
         f"{cpu or platform.machine()}, {cores} cores, Linux {platform.release().partition('-')[0]}, "
         f"Python {platform.python_version()}, ClickHouse {engine_version} (chDB {version('chdb')}), {ours}"

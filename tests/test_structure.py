@@ -56,8 +56,8 @@ ROOMS: dict[str, set[str]] = {
 """Room -> rooms that it imports; a room stands above all that it imports. `version` is the package's `__init__`."""
 
 OWNERS = {
-    "aiohttp": {"network.connections", "network.http"},
-    "yarl": {"network.http"},
+    "aiohappyeyeballs": {"network.connections"},
+    "httptools": {"network.response_reader"},
     "certifi": {"network.connections"},
     "botocore": {"request.auth"},
     "bm25s": {"scorers.bm25"},
@@ -193,7 +193,7 @@ def loaded(code: str) -> set[str]:
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     """`import clickhouse_rerank`, its command line and its embedded engine's module load no heavy library."""
-    assert not loaded("import clickhouse_rerank") & {*HEAVY, "aiohttp"}
+    assert not loaded("import clickhouse_rerank") & {*HEAVY, "httptools"}
     commands = ("cli", "embedded_engine", "demo")
     assert not loaded(f"from clickhouse_rerank.commands import {', '.join(commands)}") & HEAVY
 
@@ -224,7 +224,7 @@ def test_a_worker_for_http_stays_small(provider: Provider, tmp_path: Path) -> No
         one.process.kill()
         one.process.communicate()
     names = set(seen.read_text().split())
-    assert "aiohttp" in names
+    assert "httptools" in names
     assert not names & {*HEAVY, "bm25s", "sqlite3"}
 
 

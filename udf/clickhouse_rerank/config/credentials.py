@@ -24,32 +24,34 @@ _GRACE_S = 60.0
 class CredentialTable:
     """A [credentials.NAME] table as the file has it; None for a key that it leaves out."""
 
-    provider: str | None = setting(None, TEXT, "The provider whose key this is")
+    provider: str | None = setting(None, TEXT, "The provider that accepts the key")
     api_key: str | None = setting(
-        None, TEXT, "The key itself; then nobody but the server's user and root may read this file"
+        None, TEXT, "The key itself; only root and the server's user may then be able to read this file"
     )
-    api_key_file: str | None = setting(None, TEXT, "A file with the key, which may change while the server runs")
+    api_key_file: str | None = setting(None, TEXT, "A file that contains the key; it may change while the server runs")
     api_key_env: str | None = setting(
-        None, TEXT, "A variable of the server's environment with the key, read when a worker starts"
+        None, TEXT, "An environment variable of the server that contains the key, read when a worker starts"
     )
     aws_identity: str | None = setting(
         None,
         TEXT,
-        'In place of a key, "server": requests are signed as the server\'s own AWS role, profile or variables',
+        'Instead of a key, "server": the server\'s own AWS role, profile or variables sign the requests',
     )
     base_url: str | None = setting(
-        None, TEXT, "The only place that the key is sent to; without it, the provider's default URL"
+        None, TEXT, "The only URL that the key is sent to; without it, the provider's default URL"
     )
-    default: bool = setting(False, FLAG, "Whether an empty api_key in SQL, and so the wrapper, means this one")
-    model: str | None = setting(None, TEXT, "The model where SQL names none")
+    default: bool = setting(
+        False, FLAG, "Whether an empty api_key in SQL, and therefore the wrapper, uses this credential"
+    )
+    model: str | None = setting(None, TEXT, "The model if SQL names none")
     others: Mapping[str, object] | None = setting(
-        None, TABLE, "What holds of others where SQL says nothing else; regions, projects and the like only here"
+        None, TABLE, "Defaults for others in SQL; regions, projects and similar keys can be set only here"
     )
     requests_per_minute: int | None = setting(
-        None, POSITIVE_INTEGER, "Requests that all processes of the server may send with it", "a minute"
+        None, POSITIVE_INTEGER, "Maximum requests with this credential, for all processes of the server", "a minute"
     )
     documents_per_minute: int | None = setting(
-        None, POSITIVE_INTEGER, "Documents that all processes of the server may send with it", "a minute"
+        None, POSITIVE_INTEGER, "Maximum documents with this credential, for all processes of the server", "a minute"
     )
 
 

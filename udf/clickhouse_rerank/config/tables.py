@@ -31,13 +31,13 @@ class Network:
     """Where the worker may connect."""
 
     allow_hosts: tuple[str, ...] = setting(
-        (), HOSTS, "The only hosts that may be reached, as exact names or .suffix; empty: any public host, by https"
+        (), HOSTS, "The only hosts that may be reached, as exact names or .suffix; empty: any public host over https"
     )
     allow_private: tuple[str, ...] = setting(
-        (), HOSTS, "Hosts, or host:port, that may be private, loopback or plain http, whatever allow_hosts says"
+        (), HOSTS, "Hosts, or host:port, that may be private or loopback or use plain http, whatever allow_hosts says"
     )
-    proxy: str = setting("", TEXT, "The HTTP proxy, http://host:port, that leads to every host not in allow_private")
-    ca_file: str = setting("", TEXT, "A file of certificates in PEM that are trusted beside the public ones")
+    proxy: str = setting("", TEXT, "The HTTP proxy, http://host:port, for every host that is not in allow_private")
+    ca_file: str = setting("", TEXT, "A PEM file of certificates that are trusted in addition to the public ones")
     allow_loopback: bool = False
     """Set for the embedded engine, whose caller is the machine's own user."""
 
@@ -52,19 +52,22 @@ class Limits:
     rate_limit_wait_s: float = setting(
         75.0,
         POSITIVE_NUMBER,
-        "Longest time that a row waits in line while its provider answers others, but is at its limit",
+        "Longest time that a row waits in line after a 429, while its provider answers other requests",
         "seconds",
     )
     connect_s: float = setting(5.0, POSITIVE_NUMBER, "Longest time to connect, TLS included", "seconds")
-    max_in_flight: int = setting(64, POSITIVE_INTEGER, "Rows of a process that wait for one endpoint at a time", "rows")
-    max_documents: int = setting(10_000, POSITIVE_INTEGER, "Documents of one call", "documents")
-    max_rows: int = setting(1_000_000, POSITIVE_INTEGER, "Rows of one block of the engine's", "rows")
+    max_in_flight: int = setting(64, POSITIVE_INTEGER, "Rows of a process in flight to one endpoint", "rows")
+    max_documents: int = setting(10_000, POSITIVE_INTEGER, "Maximum documents of one call", "documents")
+    max_rows: int = setting(1_000_000, POSITIVE_INTEGER, "Maximum rows of one block", "rows")
     max_request_bytes: int = setting(32 << 20, POSITIVE_INTEGER, "Largest request body that is sent", "bytes")
     max_response_bytes: int = setting(8 << 20, POSITIVE_INTEGER, "Largest response body that is read", "bytes")
+    max_held_bytes: int = setting(
+        64 << 20, POSITIVE_INTEGER, "Memory for the large response bodies that a process reads at a time", "bytes"
+    )
     counters: str = setting(
         "",
         FOLDER,
-        "The folder where processes count per minute; without it, one of this user's in the temporary folder",
+        "The folder in which processes count together; without it, a folder of the server's user in the temporary folder",
     )
 
 
@@ -72,30 +75,28 @@ class Limits:
 class CacheSettings:
     """For how long scores are kept, and where."""
 
-    memory_s: float = setting(10.0, NUMBER, "For how long a process remembers its calls; 0: it does not", "seconds")
-    path: str = setting(
-        "", FILE, "The file that all processes of the server keep scores in, in place of their memories"
-    )
-    ttl_s: float = setting(86_400.0, NUMBER, "For how long scores in the file hold", "seconds")
-    max_bytes: int = setting(256 << 20, INTEGER, "Size of the file at which the oldest scores leave it", "bytes")
+    memory_s: float = setting(10.0, NUMBER, "How long a process remembers its calls; 0 turns this off", "seconds")
+    path: str = setting("", FILE, "The file in which all processes keep scores, instead of each in its own memory")
+    ttl_s: float = setting(86_400.0, NUMBER, "How long scores in the file are valid", "seconds")
+    max_bytes: int = setting(256 << 20, INTEGER, "Size of the file at which the oldest scores are deleted", "bytes")
 
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
     """Where the worker logs what concerns the operator and no query."""
 
-    path: str = setting("", FILE, "A file that lines are appended to")
+    path: str = setting("", FILE, "A file for messages to the operator")
 
 
 @dataclass(frozen=True, slots=True)
 class UsageSettings:
     """Where the worker records what its calls cost and how they went."""
 
-    path: str = setting("", FILE, "The file that all processes append a line for each call to")
+    path: str = setting("", FILE, "The file to which all processes append a line for each call")
     max_bytes: int = setting(
-        64 << 20, INTEGER, "Size at which the file gets another name and a new one begins; 0: never", "bytes"
+        64 << 20, INTEGER, "Size at which the file is renamed and a new one begins; 0: never", "bytes"
     )
-    kept: int = setting(8, INTEGER, "Files of other names that are kept; the oldest are deleted", "files")
+    kept: int = setting(8, INTEGER, "Renamed files to keep; older ones are deleted", "files")
 
 
 def network(table: object, where: str) -> Network:

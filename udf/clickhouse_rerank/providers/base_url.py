@@ -25,10 +25,14 @@ class Url(NamedTuple):
     port: int
     path: str
 
-    def __str__(self) -> str:
+    @property
+    def authority(self) -> str:
+        """The host, with the port unless it is the scheme's own."""
         default = {"http": 80, "https": 443}[self.scheme]
-        port = "" if self.port == default else f":{self.port}"
-        return f"{self.scheme}://{self.host}{port}{self.path}"
+        return self.host if self.port == default else f"{self.host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.path}"
 
 
 def parse_url(text: str, where: str = "base_url") -> Url:

@@ -1,0 +1,66 @@
+"""A budget of bytes: large bodies take turns, in order, and nothing is lost when a row gives up."""
+
+from __future__ import annotations
+
+import asyncio
+
+from clickhouse_rerank.network.held_bytes import HeldBytes
+
+
+async def settled() -> None:
+    """Every task that can go on has gone on."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def test_reservations_wait_in_order() -> None:
+    """Two of 60 fit in 120 and a third waits; a small one behind it does not overtake."""
+
+    async def run() -> list[str]:
+        held, order = HeldBytes(120), []
+
+        async def take(name: str, size: int) -> int:
+            reserved = await held.reserve(size)
+            order.append(name)
+            return reserved
+
+        first, second = await take("a", 60), await take("b", 60)
+        tasks = [asyncio.create_task(take("c", 100)), asyncio.create_task(take("d", 10))]
+        await settled()
+        assert order == ["a", "b"]
+        held.release(first)
+        await settled()
+        assert order == ["a", "b"]
+        held.release(second)
+        await asyncio.gather(*tasks)
+        return order
+
+    assert asyncio.run(run()) == ["a", "b", "c", "d"]
+
+
+def test_a_row_that_gives_up_keeps_nothing() -> None:
+    """Neither while it waits nor in the moment of its turn."""
+
+    async def run() -> None:
+        held = HeldBytes(100)
+        first = await held.reserve(100)
+        waiting = asyncio.create_task(held.reserve(100))
+        granted = asyncio.create_task(held.reserve(100))
+        await settled()
+        waiting.cancel()
+        await settled()
+        held.release(first)
+        granted.cancel()  # its turn has come, and it has not run since
+        await settled()
+        assert await asyncio.wait_for(held.reserve(100), 1) == 100
+
+    asyncio.run(run())
+
+
+def test_a_body_larger_than_the_budget_takes_all_of_it() -> None:
+    """It waits for the others, and is read alone."""
+
+    async def run() -> int:
+        return await HeldBytes(100).reserve(1000)
+
+    assert asyncio.run(run()) == 100

@@ -1,0 +1,106 @@
+"""One connection to a provider: a request goes out, its response comes in, and then the next one may.
+
+| state | event | next state |
+|---|---|---|
+| idle | `exchange` | asking |
+| idle | bytes that nobody asked for | closed |
+| asking | the response is complete, and the connection can be kept | idle |
+| asking | the response is complete otherwise, wrong or too large, or the task is cancelled | closed |
+| asking | the body is large | paused, until memory is reserved for it; then asking |
+| any | the server closes the connection | closed |
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+from .held_bytes import HeldBytes
+from .response_reader import CompressedError, MalformedError, ResponseReader, TooLargeError
+
+
+class Connection(asyncio.Protocol):
+    """An HTTP/1.1 connection that carries one request at a time."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._reader: ResponseReader | None = None
+        self._turn: asyncio.Future[None] | None = None
+        self._is_reserved = False
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The socket, or TLS over it."""
+        assert self._transport is not None
+        return self._transport
+
+    def is_open(self) -> bool:
+        """Whether another request may go out."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close the connection at once; what is not sent yet is not sent."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def exchange(self, request: Iterable[bytes], reader: ResponseReader, held: HeldBytes) -> None:
+        """Send a request, and feed `reader` until the response is complete.
+
+        Errors: those of `ResponseReader.feed`; an OSError, of TLS too, when the connection ends before. After an error,
+        and after a response that does not let it be kept, the connection is closed.
+        """
+        reserved = 0
+        self._reader, self._is_reserved = reader, False
+        self._turn = asyncio.get_running_loop().create_future()
+        try:
+            for piece in request:
+                self.transport.write(piece)
+            await self._turn
+            if not reader.is_complete:
+                # Only a large body wakes this task early. The server is held back until there is memory for the body.
+                reserved = await held.reserve(reader.reservation)
+                self._is_reserved = True
+                self._turn = asyncio.get_running_loop().create_future()
+                self.transport.resume_reading()
+                await self._turn
+        finally:
+            self._reader = self._turn = None
+            if reserved:
+                held.release(reserved)
+            if not reader.is_reusable:
+                self.close()
+
+    # --- called by the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is open; with TLS behind a proxy, once more for TLS."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        reader = self._reader
+        if reader is None:
+            self.close()
+            return
+        try:
+            reader.feed(data)
+        except (MalformedError, TooLargeError, CompressedError) as error:
+            self._wake(error)
+            return
+        if reader.is_complete:
+            self._wake(None)
+        elif not self._is_reserved and reader.reservation:
+            self.transport.pause_reading()
+            self._wake(None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection has ended, by the server or by `close`."""
+        if self._reader is not None:
+            self._wake(None if self._reader.feed_eof() else error or ConnectionResetError())
+
+    def _wake(self, error: Exception | None) -> None:
+        if self._turn is None or self._turn.done():
+            return
+        if error is None:
+            self._turn.set_result(None)
+        else:
+            self._turn.set_exception(error)

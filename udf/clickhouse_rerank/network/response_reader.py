@@ -1,0 +1,171 @@
+"""The bytes of one HTTP/1.1 response -> status, headers and body, by llhttp's strict parser. Pure: no socket, no clock.
+
+The limits are here: a head of 64 KiB, a body up to a cap, and of an error's body the first 64 KiB. Interim responses
+(1xx) are passed over. Bytes behind the end of a response are not used: they only make the connection unusable.
+"""
+
+import httptools
+
+_MAX_HEAD_BYTES = 64 << 10
+_HEADER_EXTRA_BYTES = 4  # colon, space, CR LF
+_MAX_ERROR_BYTES = 64 << 10
+SMALL_BYTES = 64 << 10
+"""A body up to this size needs no reservation of memory."""
+
+
+class MalformedError(Exception):
+    """The bytes are no HTTP response, or one whose end can be read in two ways."""
+
+
+class TooLargeError(Exception):
+    """The body exceeds the cap."""
+
+
+class CompressedError(Exception):
+    """The body is compressed, although the request asked for none of it."""
+
+
+class ResponseReader:
+    """Reads one response.
+
+    `max_body_bytes` bounds the body of a status below 300. `ends_with_head`: it has no body, as the answer to CONNECT.
+    """
+
+    __slots__ = (
+        "_cap",
+        "_ends_with_head",
+        "_header_bytes",
+        "_in_head",
+        "_length",
+        "_parser",
+        "_pieces",
+        "_unparsed_bytes",
+        "body_bytes",
+        "has_begun",
+        "headers",
+        "is_complete",
+        "is_reusable",
+        "status",
+    )
+
+    def __init__(self, max_body_bytes: int, *, ends_with_head: bool = False) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._cap = max_body_bytes
+        self._ends_with_head = ends_with_head
+        self._header_bytes = 0
+        self._unparsed_bytes = 0
+        """Of a head that has not ended, at most."""
+        self._in_head = True
+        self._length: int | None = None
+        self._pieces: list[bytes] = []
+        self.body_bytes = 0
+        """Of the body so far."""
+        self.has_begun = False
+        """Whether any byte has come."""
+        self.is_complete = False
+        self.is_reusable = False
+        """Whether the connection can carry another request; known once the response is complete."""
+        self.status = 0
+        self.headers: dict[str, str] = {}
+
+    @property
+    def body(self) -> bytes:
+        """The body, of an error at most its first 64 KiB."""
+        whole = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        return whole if self.status < 300 else whole[:_MAX_ERROR_BYTES]
+
+    @property
+    def reservation(self) -> int:
+        """Bytes that the body may grow to; 0 while it is small, or known to stay so."""
+        if self.status >= 300 or self.body_bytes <= SMALL_BYTES:
+            return 0
+        return self._length or self._cap
+
+    @property
+    def has_head(self) -> bool:
+        """Whether status and headers are known."""
+        return not self._in_head
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes in. Errors: MalformedError, TooLargeError, CompressedError; nothing more may be fed then."""
+        self.has_begun = True
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            if not self.is_complete:
+                raise MalformedError from None
+            self.is_reusable = False
+        if self._in_head:
+            self._unparsed_bytes += len(data)
+        if self._unparsed_bytes > _MAX_HEAD_BYTES or self._header_bytes > _MAX_HEAD_BYTES:
+            raise MalformedError
+        if not self._in_head:
+            self._check_body()
+
+    def feed_eof(self) -> bool:
+        """The connection has ended: whether the response is complete by that."""
+        if not self._in_head and self._length is None and "transfer-encoding" not in self.headers:
+            self.is_complete = True
+        return self.is_complete
+
+    def _check_body(self) -> None:
+        is_error = self.status >= 300
+        if self.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
+            if not is_error:
+                raise CompressedError
+            self._pieces.clear()
+            self._cut()
+        elif is_error:
+            if self.body_bytes >= _MAX_ERROR_BYTES:
+                self._cut()
+        elif self.body_bytes > self._cap or (self._length or 0) > self._cap:
+            raise TooLargeError
+
+    def _cut(self) -> None:
+        """Take the response as complete, although its body may go on."""
+        self.is_reusable = self.is_reusable and self.is_complete
+        self.is_complete = True
+
+    # --- called by the parser
+
+    def on_message_begin(self) -> None:
+        """A response, an interim response, or bytes that nobody asked for begin."""
+        if self.is_complete:
+            self.is_reusable = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header; of a repeated one the first counts, except that encodings add up."""
+        if self.is_complete:
+            return
+        self._header_bytes += len(name) + len(value) + _HEADER_EXTRA_BYTES
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        if key == "content-encoding" and key in self.headers:
+            self.headers[key] += f",{text}"
+        self.headers.setdefault(key, text)
+
+    def on_headers_complete(self) -> None:
+        """Status and headers are known."""
+        if self.is_complete:
+            return
+        self.status = self._parser.get_status_code()
+        length = self.headers.get("content-length", "")
+        self._length = int(length) if length.isdecimal() else None
+        # An interim response is passed over: the head of the final one is still to come.
+        self._in_head = 100 <= self.status < 200
+        if self._ends_with_head and not self._in_head:
+            self.is_complete = self.is_reusable = True
+
+    def on_body(self, piece: bytes) -> None:
+        """A piece of the body."""
+        if not self.is_complete:
+            self._pieces.append(piece)
+            self.body_bytes += len(piece)
+
+    def on_message_complete(self) -> None:
+        """The response, or an interim one, ends."""
+        if self._in_head:
+            self.headers = {}
+            self._header_bytes = self._unparsed_bytes = 0
+        elif not self.is_complete:
+            self.is_complete = True
+            self.is_reusable = self._parser.should_keep_alive()
