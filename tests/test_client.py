@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import cast
 
 import pytest
 
@@ -16,34 +15,30 @@ from clickhouse_rerank.admission import endpoint_admission
 from clickhouse_rerank.admission.deadline import Deadline
 from clickhouse_rerank.client import Client
 from clickhouse_rerank.errors import CallerError, ProviderFailedError, RerankError
-from clickhouse_rerank.network.http import Response, Transport
+from clickhouse_rerank.network.transport import Response
 from clickhouse_rerank.request import plan
 from clickhouse_rerank.request.endpoint import resolve
 from clickhouse_rerank.usage.recorder import UsageLine
 from clock import Clock
+from scripted_transport import ScriptedTransport
 
 URL = "http://127.0.0.1:9/v1/rerank"
 Reply = Callable[[], Response]
 """What the transport does with a request: return, or raise."""
 
 
-class ScriptedTransport:
+def in_turn(*script: Reply | None) -> ScriptedTransport:
     """Does in turn what a script says, and the last of it again; None is never answered."""
+    steps = list(script)
 
-    def __init__(self, *script: Reply | None) -> None:
-        self.script = list(script)
-        self.requests = 0
-
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Response:
-        self.requests += 1
-        reply = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+    async def answer(_: str) -> Response:
+        reply = steps.pop(0) if len(steps) > 1 else steps[0]
         if reply is None:
             await asyncio.Event().wait()
             raise AssertionError("unreachable")
         return reply()
 
-    async def aclose(self) -> None:
-        """There is nothing to close."""
+    return ScriptedTransport(answer)
 
 
 class Asking:
@@ -51,8 +46,8 @@ class Asking:
 
     def __init__(self, *script: Reply | None) -> None:
         within = settings()
-        self.transport = ScriptedTransport(*script)
-        self.client = Client(within, cast(Transport, self.transport))
+        self.transport = in_turn(*script)
+        self.client = Client(within, self.transport)
         self.line = UsageLine()
         self.endpoint = resolve("Cohere", URL, KEY, "", within)
         asked = row(URL)
@@ -128,7 +123,7 @@ def test_a_request_that_is_not_answered_in_time_failed_once() -> None:
 
     async def run() -> list[str]:
         codes = [await asking.ask(Deadline(0.001)) for _ in range(4)]
-        assert asking.transport.requests == 2
+        assert len(asking.transport.requests) == 2
         return codes
 
     asking = Asking(None)
@@ -143,14 +138,14 @@ def test_a_request_that_is_cancelled_was_sent_and_did_not_fail() -> None:
         for number in range(20):
             asked = asyncio.create_task(asking.ask())
             await asyncio.sleep(0)  # the task runs until the transport has the request
-            assert asking.transport.requests == number + 1
+            assert len(asking.transport.requests) == number + 1
             asked.cancel()
             await asyncio.gather(asked, return_exceptions=True)
 
     asking = Asking(None)
     asyncio.run(run())
     assert tuple(asking.counted.values()) == (20, 0, 0, 20, 0)
-    assert asking.transport.requests == 20
+    assert len(asking.transport.requests) == 20
 
 
 def test_a_blocked_request_counts_neither_as_asked_nor_as_accepted(clock: Clock) -> None:
@@ -160,14 +155,14 @@ def test_a_blocked_request_counts_neither_as_asked_nor_as_accepted(clock: Clock)
         while asking.client._admissions.of(URL, KEY, asking.endpoint.host).allows():
             await asking.ask()
         clock.now += 1
-        asking.transport.script = [blocked, failed]
-        asking.transport.requests = 0
+        asking.transport.script = in_turn(blocked, failed).script
+        asking.transport.requests.clear()
         return [await asking.ask() for _ in range(6)]
 
     failed = broken(retryable=False)
     asking = Asking(failed)
     assert asyncio.run(run()) == ["BLOCKED"] + ["CONNECT"] * 5
-    assert asking.transport.requests == 2, "the blocked one, and one probe instead of it"
+    assert len(asking.transport.requests) == 2, "the blocked one, and one probe instead of it"
 
 
 def test_an_error_holds_nothing_once_it_is_dropped() -> None:

@@ -67,7 +67,7 @@ class Limits:
     counters: str = setting(
         "",
         FOLDER,
-        "The folder in which processes count together; without it, a folder of the server's user in the temporary folder",
+        "The folder in which processes count together; without it, one of the server's user in the temporary folder",
     )
 
 
