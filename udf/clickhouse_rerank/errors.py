@@ -10,10 +10,7 @@ A message is for the SQL user, and it names what to change. It never holds a key
 library (HTTP libraries put whole headers into theirs).
 """
 
-from collections.abc import Iterable
 from typing import NamedTuple, Self
-
-_MAX_SUGGESTED_CHARS = 40
 
 
 class Code(NamedTuple):
@@ -189,20 +186,6 @@ CODES: dict[str, Code] = {
         "Report it with the message and the shape of the query.",
     ),
 }
-
-
-def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """A sentence such as " Did you mean timeout_s?" for a misspelled name; "" where no known name is close to it.
-
-    Case does not count. A long text is no misspelled name but something in the wrong place, perhaps a key.
-    """
-    if len(given) > _MAX_SUGGESTED_CHARS:
-        return ""
-    from difflib import get_close_matches  # no process without a mistake needs it
-
-    names = {name.lower(): name for name in known}
-    close = get_close_matches(given.lower(), names, n=1)
-    return f" Did you mean {names[close[0]]}?" if close else ""
 
 
 class RerankError(Exception):

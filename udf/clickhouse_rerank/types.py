@@ -8,11 +8,12 @@ Scores (a response) -> CallScores (a call) -> RowScores (a row) -> Ranking (the 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, NewType
 
 _KEY = re.compile(r"[\x21-\x7e]{1,4096}")
+_MAX_SUGGESTED_CHARS = 40
 _NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 Scores = list[tuple[int, float]]
@@ -101,3 +102,17 @@ def printable(text: str) -> str:
 def sendable(text: str) -> str:
     """The text as valid Unicode, with U+FFFD for each invalid byte and each lone surrogate of a JSON escape."""
     return _NO_BYTE.sub("\ufffd", text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """A sentence such as " Did you mean timeout_s?" for a misspelled name; "" where no known name is close to it.
+
+    Case does not count. A long text is no misspelled name but something in the wrong place, perhaps a key.
+    """
+    if len(given) > _MAX_SUGGESTED_CHARS:
+        return ""
+    from difflib import get_close_matches  # no process without a mistake needs it
+
+    names = {name.lower(): name for name in known}
+    close = get_close_matches(given.lower(), names, n=1)
+    return f" Did you mean {names[close[0]]}?" if close else ""

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from ..errors import CallerError, did_you_mean
+from ..errors import CallerError
 from ..providers import PROVIDERS
-from ..types import Secret
+from ..types import Secret, did_you_mean
 from . import schema
 from .schema import FLAG, POSITIVE_INTEGER, TABLE, TEXT, setting, wrong
 

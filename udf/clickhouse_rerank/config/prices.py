@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..errors import did_you_mean
 from ..providers import PROVIDERS, find
+from ..types import did_you_mean
 from . import schema
 from .schema import NUMBER, TABLE, Setting, as_table, setting, settings_of, wrong
 

@@ -10,7 +10,8 @@ from dataclasses import field, fields
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from ..errors import CallerError, did_you_mean
+from ..errors import CallerError
+from ..types import did_you_mean
 
 _Table = TypeVar("_Table")
 

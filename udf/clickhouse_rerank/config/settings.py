@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from ..errors import did_you_mean
 from ..providers import PROVIDERS
-from ..types import Secret
+from ..types import Secret, did_you_mean
 from . import credentials, prices, schema, tables
 from .credentials import Credential, CredentialTable
 from .prices import Price

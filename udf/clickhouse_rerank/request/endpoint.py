@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 from ..config.settings import Settings
-from ..errors import CallerError, did_you_mean
+from ..errors import CallerError
 from ..providers import PROVIDERS, Provider, RequestLimits, find
 from ..providers.wires import WIRES
-from ..types import Secret
+from ..types import Secret, did_you_mean
 from . import auth, credential, url
 from .others import Options, parse_object, parse_options
 

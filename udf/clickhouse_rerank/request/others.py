@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..errors import CallerError, did_you_mean
+from ..errors import CallerError
 from ..providers import Option, Provider
+from ..types import did_you_mean
 
 _MAX_TEXT = 65_536
 _MAX_DEPTH = 32
