@@ -1,4 +1,7 @@
-"""The shape of the code: who imports whom, what is loaded when, and where vendors are named."""
+"""The shape of the code: which room imports which, what is loaded when, and where vendors are named.
+
+`make generate` draws the picture of the rooms in CONTRIBUTING.md.
+"""
 
 from __future__ import annotations
 
@@ -125,6 +128,46 @@ def test_rooms_import_what_the_table_says() -> None:
     assert found == ROOMS
 
 
+PAGE = ROOT / "CONTRIBUTING.md"
+
+
+def picture() -> str:
+    """ROOMS as a diagram, without the arrows that follow from others."""
+    reached: dict[str, set[str]] = {}
+    for name in TopologicalSorter(ROOMS).static_order():
+        reached[name] = ROOMS[name].union(*(reached[other] for other in ROOMS[name]))
+    lines = [
+        f"    {name} --> {other}\n"
+        for name, others in ROOMS.items()
+        for other in sorted(others)
+        if not any(other in reached[between] for between in others - {other})
+    ]
+    return "```mermaid\nflowchart TD\n" + "".join(lines) + "```\n"
+
+
+def with_picture(text: str) -> str:
+    """The page with the picture as it is now."""
+    before, _, rest = text.partition("<!-- rooms -->\n")
+    _, marker, behind = rest.partition("<!-- /rooms -->")
+    return f"{before}<!-- rooms -->\n{picture()}{marker}{behind}"
+
+
+def test_the_picture_of_the_rooms_is_current() -> None:
+    """CONTRIBUTING.md shows what the table says."""
+    assert PAGE.read_text("utf-8") == with_picture(PAGE.read_text("utf-8")), "run: make generate"
+
+
+MAP = re.findall(
+    r"`([a-z_]+/[a-z_/.]*)`", PAGE.read_text("utf-8").partition("| you look for |")[2].partition("\n\n")[0]
+)
+
+
+@pytest.mark.parametrize("place", [place for place in MAP if not place.startswith(("docs/", "tests/"))])
+def test_the_map_names_what_exists(place: str) -> None:
+    """Each place of the map in CONTRIBUTING.md is a module or a folder of the package."""
+    assert (PACKAGE / place).exists()
+
+
 def test_no_import_runs_back() -> None:
     """Neither rooms nor the modules inside a room import each other in a circle."""
     # A package's __init__ and its modules are one node: whoever imports a module imports its packages too.
@@ -233,3 +276,7 @@ def test_the_launcher_has_no_logic() -> None:
     tree = ast.parse((ROOT / "udf" / "rerank").read_text("utf-8"))
     kinds = [type(node) for node in tree.body]
     assert kinds == [ast.Expr, ast.Import, ast.ImportFrom, ast.Expr]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(with_picture(PAGE.read_text("utf-8")), "utf-8")
