@@ -59,9 +59,9 @@ ROOMS: dict[str, set[str]] = {
 """Room -> rooms that it imports; a room stands above all that it imports. `version` is the package's `__init__`."""
 
 OWNERS = {
-    "aiohappyeyeballs": {"network.connections"},
+    "aiohappyeyeballs": {"network.connection_pool"},
     "httptools": {"network.response_reader"},
-    "certifi": {"network.connections"},
+    "certifi": {"network.connection_pool"},
     "botocore": {"request.auth"},
     "bm25s": {"scorers.bm25"},
     "chdb": {"commands.embedded_engine"},

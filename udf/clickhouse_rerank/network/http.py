@@ -17,7 +17,7 @@ from ..errors import CallerError, ProviderFailedError, RerankError
 from ..providers.base_url import Url, parse_url
 from . import ssrf_guard
 from .connection import Connection
-from .connections import BlockedError, ConnectionPool, ProxyError, Route, route_of
+from .connection_pool import BlockedError, ConnectionPool, ProxyError, Route, route_of
 from .held_bytes import HeldBytes
 from .response_reader import CompressedError, MalformedError, ResponseReader, TooLargeError
 from .ssrf_guard import Scope
