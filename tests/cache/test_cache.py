@@ -17,7 +17,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from asking import DOCUMENTS, RIGHT, asked, row, settings
-from clickhouse_rerank.cache import scores
+from clickhouse_rerank.cache import keys
 from clickhouse_rerank.cache.scores import Cache
 from clickhouse_rerank.commands import check
 from clickhouse_rerank.commands.install.paths import InstallPaths
@@ -325,7 +325,7 @@ def test_another_version_asks_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     first.look(CALL, ENDPOINT).keep(CallScores([0.5, 0.25]))
     first.close()
     assert known(CALL, ENDPOINT, Cache(caching)) == [True, True]
-    monkeypatch.setattr(scores, "__version__", "another")
+    monkeypatch.setattr(keys, "__version__", "another")
     assert known(CALL, ENDPOINT, Cache(caching)) == [False, False]
 
 

@@ -189,7 +189,7 @@ class Reranker:
         """
         call = plan.call(row, positions, endpoint)
         line.documents = len(call.documents)
-        if plan.is_local(endpoint):
+        if endpoint.provider.is_local:
             return _Planned(call, None, ())
         lookup = self._cache.look(call, endpoint, digest)
         if lookup.missing is None:

@@ -6,27 +6,23 @@ and document, so that a changed list of candidates pays for its new documents on
 documents of the list, it keeps an entry per call too.
 """
 
-import json
 import struct
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Protocol
 
-from .. import __version__
 from ..config.tables import CacheSettings
 from ..request.endpoint import Endpoint
 from ..types import Call, CallScores
+from . import keys
 from .memory import ScoreMemory
 
 if TYPE_CHECKING:
     from .sqlite_file import ScoreFile
 
 _MAX_ENDPOINTS = 256
-_KEY_BYTES = 16
 _SCORE = struct.Struct("<d")
-_JSON = json.JSONEncoder(sort_keys=True, default=repr).encode
 
 
 class _Store(Protocol):
@@ -89,7 +85,7 @@ class Cache:
             return Lookup(_unknown(call), call)
         prefix, in_memory = self._bytes_of(endpoint), store is self._memory
         if in_memory or endpoint.is_listwise:
-            return _look_up_call(store, call, prefix, (in_memory and digest) or _call_bytes(call, endpoint))
+            return _look_up_call(store, call, prefix, (in_memory and digest) or keys.call_bytes(call, endpoint))
         return _look_up_pairs(store, call, prefix)
 
     def flush(self) -> None:
@@ -108,13 +104,13 @@ class Cache:
         return self._memory
 
     def _bytes_of(self, endpoint: Endpoint) -> bytes:
-        """`_endpoint_bytes`, computed once per endpoint."""
+        """`keys.endpoint_bytes`, computed once per endpoint."""
         known = self._endpoint_bytes.get(id(endpoint))
         if known is None:
             if len(self._endpoint_bytes) >= _MAX_ENDPOINTS:
                 self._endpoint_bytes.clear()
             # The endpoint is kept too, so that no other object gets its id.
-            known = self._endpoint_bytes[id(endpoint)] = (endpoint, _endpoint_bytes(endpoint))
+            known = self._endpoint_bytes[id(endpoint)] = (endpoint, keys.endpoint_bytes(endpoint))
         return known[1]
 
 
@@ -129,9 +125,7 @@ def _unknown(call: Call) -> CallScores:
 
 
 def _look_up_call(store: _Store, call: Call, prefix: bytes, rest: bytes) -> Lookup:
-    digest = blake2b(prefix, key=store.secret, digest_size=_KEY_BYTES, person=b"call")
-    digest.update(rest)
-    key = digest.digest()
+    key = keys.of_call(store.secret, prefix, rest)
     value = store.get([key]).get(key)
     scores = _unknown(call)
     if value is None:
@@ -142,22 +136,16 @@ def _look_up_call(store: _Store, call: Call, prefix: bytes, rest: bytes) -> Look
 
 
 def _look_up_pairs(store: _Store, call: Call, prefix: bytes) -> Lookup:
-    query = blake2b(prefix, key=store.secret, digest_size=_KEY_BYTES, person=b"pair")
-    query.update(_framed((call.query,)))
-    keys = []
-    for document in call.documents:
-        digest = query.copy()
-        digest.update(_bytes(document))
-        keys.append(digest.digest())
-    known = store.get(keys)
-    scores = CallScores([_SCORE.unpack(known[key])[0] if key in known else None for key in keys])
+    all_keys = keys.of_pairs(store.secret, prefix, call)
+    known = store.get(all_keys)
+    scores = CallScores([_SCORE.unpack(known[key])[0] if key in known else None for key in all_keys])
     missing = [position for position, score in enumerate(scores) if score is None]
     if not missing:
         return Lookup(scores, None)
     # The missing call returns all scores, not the best few: an entry must serve any list that the document is in.
     documents = [call.documents[position] for position in missing]
     rest = replace(call, documents=documents, top_n=len(documents))
-    return Lookup(scores, rest, store, [keys[position] for position in missing])
+    return Lookup(scores, rest, store, [all_keys[position] for position in missing])
 
 
 def _packed(scores: CallScores) -> bytes:
@@ -171,44 +159,3 @@ def _unpacked(value: bytes) -> Iterable[tuple[int, float]]:
     count = len(value) // 12
     numbers = struct.unpack(f"<{count}I{count}d", value)
     return zip(numbers[:count], numbers[count:], strict=True)
-
-
-def _call_bytes(call: Call, endpoint: Endpoint) -> bytes:
-    """What the scores of a call depend on, beside the endpoint."""
-    # batch_size decides whether the list of a listwise model is refused; for other models it changes no score.
-    size = endpoint.options.batch_size if endpoint.is_listwise else None
-    return _framed((str(call.top_n), str(size), call.query, *call.documents))
-
-
-def _endpoint_bytes(endpoint: Endpoint) -> bytes:
-    """What a score depends on beside the texts, and the key: only users of the same key share entries."""
-    options = endpoint.options
-    return _framed(
-        (
-            __version__,
-            endpoint.provider.name,
-            endpoint.url,
-            endpoint.wire,
-            endpoint.model,
-            _JSON((endpoint.provider.fixed, options.fields, options.model_args)),
-            _JSON(endpoint.headers),
-            options.score_label,
-            endpoint.key.reveal(),
-            options.access_key_id,
-            options.session_token,
-            options.region_name,
-            endpoint.credential if endpoint.uses_server_identity else "",
-            str(endpoint.is_listwise),
-        )
-    )
-
-
-def _framed(texts: Iterable[str]) -> bytes:
-    """The number of texts, their lengths and the texts, so that no two lists of texts give the same bytes."""
-    parts = [_bytes(text) for text in texts]
-    return struct.pack(f"<{len(parts) + 1}Q", len(parts), *map(len, parts)) + b"".join(parts)
-
-
-def _bytes(text: str) -> bytes:
-    """The text as bytes; different texts give different bytes, also those that stand for invalid UTF-8."""
-    return text.encode("utf-8", "surrogatepass")

@@ -44,7 +44,7 @@ def call(row: Row, positions: Sequence[int], endpoint: Endpoint) -> Call:
     """
     options, provider = endpoint.options, endpoint.provider
     documents = row.documents if len(positions) == len(row.documents) else [row.documents[i] for i in positions]
-    if not is_local(endpoint) and not endpoint.is_listwise:
+    if not endpoint.provider.is_local and not endpoint.is_listwise:
         documents = _distinct(documents)
     return Call(
         query=row.query,
@@ -55,11 +55,6 @@ def call(row: Row, positions: Sequence[int], endpoint: Endpoint) -> Call:
         score_label=options.score_label,
         sends_top_n=provider.takes_top_n,
     )
-
-
-def is_local(endpoint: Endpoint) -> bool:
-    """Whether the documents are scored in the worker: no request, no cache."""
-    return not endpoint.provider.wire
 
 
 def _distinct(documents: list[str]) -> list[str]:
