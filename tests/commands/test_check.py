@@ -369,7 +369,7 @@ def test_timeouts_that_do_not_fit_the_registration(installed: Installation, caps
         file.write("[limits]\nrow_deadline_s = 200\n")
     assert installed.check("--no-calls") == 1
     (bad,) = lines(capsys)[1]
-    assert bad.startswith("limits.row_deadline_s plus rate_limit_wait_s must stay 5 s below")
+    assert bad.startswith("limits.row_deadline_s plus limits.rate_limit_wait_s must be at least 5 s below")
 
 
 def test_files_of_an_older_version(
