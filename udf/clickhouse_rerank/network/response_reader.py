@@ -32,13 +32,13 @@ class ResponseReader:
     """
 
     __slots__ = (
+        "_body",
         "_cap",
         "_ends_with_head",
         "_header_bytes",
         "_in_head",
         "_length",
         "_parser",
-        "_pieces",
         "_unparsed_bytes",
         "body_bytes",
         "has_begun",
@@ -57,7 +57,7 @@ class ResponseReader:
         """Of a head that has not ended, at most."""
         self._in_head = True
         self._length: int | None = None
-        self._pieces: list[bytes] = []
+        self._body: bytes | bytearray = b""
         self.body_bytes = 0
         """Of the body so far."""
         self.has_begun = False
@@ -71,8 +71,7 @@ class ResponseReader:
     @property
     def body(self) -> bytes:
         """The body, of an error at most its first 64 KiB."""
-        whole = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        return whole if self.status < 300 else whole[:_MAX_ERROR_BYTES]
+        return bytes(self._body if self.status < 300 else self._body[:_MAX_ERROR_BYTES])
 
     @property
     def reservation(self) -> int:
@@ -113,7 +112,7 @@ class ResponseReader:
         if self.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
             if not is_error:
                 raise CompressedError
-            self._pieces.clear()
+            self._body = b""
             self._cut()
         elif is_error:
             if self.body_bytes >= _MAX_ERROR_BYTES:
@@ -158,7 +157,14 @@ class ResponseReader:
     def on_body(self, piece: bytes) -> None:
         """A piece of the body."""
         if not self.is_complete:
-            self._pieces.append(piece)
+            # Most bodies come in one piece. The pieces of others are not kept beside each other: that would cost the
+            # memory of the body twice.
+            if not self._body:
+                self._body = piece
+            elif isinstance(self._body, bytearray):
+                self._body += piece
+            else:
+                self._body = bytearray(self._body + piece)
             self.body_bytes += len(piece)
 
     def on_message_complete(self) -> None:
