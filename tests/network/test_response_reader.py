@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 from clickhouse_rerank.network.response_reader import (
@@ -143,3 +146,16 @@ def test_headers_are_found_in_lower_case() -> None:
     """Of a repeated header the first value counts; a value that is not ASCII is read as Latin-1."""
     headers = read(OK + b"X-A: 1\r\nx-a: 2\r\nX-B: caf\xe9\r\nContent-Length: 0\r\n\r\n", 1 << 20).headers
     assert headers == {"x-a": "1", "x-b": "café", "content-length": "0"}
+
+
+def test_a_reader_that_is_closed_needs_no_search_for_garbage() -> None:
+    """The worker searches rarely: a body that only a search frees would stay."""
+    gc.disable()
+    try:
+        reader = read(OK + b"Content-Length: 5\r\n\r\nhello", 1 << 20)
+        reader.close()
+        gone = weakref.ref(reader)
+        del reader
+        assert gone() is None
+    finally:
+        gc.enable()

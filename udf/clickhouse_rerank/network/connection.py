@@ -63,6 +63,7 @@ class Connection(asyncio.Protocol):
                 await self._turn
         finally:
             self._reader = self._turn = None
+            reader.close()
             if reserved:
                 held.release(reserved)
             if not reader.is_reusable:

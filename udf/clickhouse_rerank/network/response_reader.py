@@ -32,6 +32,7 @@ class ResponseReader:
     """
 
     __slots__ = (
+        "__weakref__",
         "_body",
         "_cap",
         "_ends_with_head",
@@ -49,7 +50,7 @@ class ResponseReader:
     )
 
     def __init__(self, max_body_bytes: int, *, ends_with_head: bool = False) -> None:
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._cap = max_body_bytes
         self._ends_with_head = ends_with_head
         self._header_bytes = 0
@@ -88,6 +89,7 @@ class ResponseReader:
     def feed(self, data: bytes) -> None:
         """Take bytes in. Errors: MalformedError, TooLargeError, CompressedError; nothing more may be fed then."""
         self.has_begun = True
+        assert self._parser is not None
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -100,6 +102,10 @@ class ResponseReader:
             raise MalformedError
         if not self._in_head:
             self._check_body()
+
+    def close(self) -> None:
+        """Nothing more will be fed. Parser and reader hold each other: else only the garbage collector frees them."""
+        self._parser = None
 
     def feed_eof(self) -> bool:
         """The connection has ended: whether the response is complete by that."""
@@ -146,6 +152,7 @@ class ResponseReader:
         """Status and headers are known."""
         if self.is_complete:
             return
+        assert self._parser is not None
         self.status = self._parser.get_status_code()
         length = self.headers.get("content-length", "")
         self._length = int(length) if length.isdecimal() else None
@@ -173,5 +180,6 @@ class ResponseReader:
             self.headers = {}
             self._header_bytes = self._unparsed_bytes = 0
         elif not self.is_complete:
+            assert self._parser is not None
             self.is_complete = True
             self.is_reusable = self._parser.should_keep_alive()
