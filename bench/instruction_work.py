@@ -60,16 +60,16 @@ def steps() -> dict[str, Callable[[int], object]]:
     parts = plan.parts(calls[0], endpoint)
 
     def ranked(n: int) -> Ranking:
-        call_scores = plan.gathered(parts, [scores])
-        return plan.ranking(rows[n], plan.row_scores(rows[n], positions, calls[n], call_scores), endpoint)
+        call_scores = ranking.gathered(parts, [scores])
+        return ranking.ranked(rows[n], ranking.row_scores(rows[n], positions, calls[n], call_scores), endpoint)
 
-    ranking = ranked(0)
+    first = ranked(0)
 
     def add_format(name: str, fmt: Format) -> None:
         raws = [ENCODED[name](row) for row in rows]
         every[f"framing, {name}"] = lambda n: Framing(fmt).feed(b"1\n" + raws[n])
         every[f"decode, {name}"] = lambda n: fmt.decode(raws[n])
-        every[f"encode, {name}"] = lambda n: fmt.encode(rows[n].documents, ranking)
+        every[f"encode, {name}"] = lambda n: fmt.encode(rows[n].documents, first)
 
     for name, fmt in FORMATS.items():
         add_format(name, fmt)
@@ -81,7 +81,7 @@ def steps() -> dict[str, Callable[[int], object]]:
     every["decode, JSONEachRow, not ASCII"] = lambda n: json.decode(accented[n])
     every["decode, JSONEachRow, invalid UTF-8"] = lambda n: json.decode(invalid[n])
     broken = [_row(number, _invalid) for number in range(TIMES)]
-    every["encode, JSONEachRow, invalid UTF-8"] = lambda n: json.encode(broken[n].documents, ranking)
+    every["encode, JSONEachRow, invalid UTF-8"] = lambda n: json.encode(broken[n].documents, first)
     every["key of equal rows"] = lambda n: sha256(raws[n], usedforsecurity=False).digest()
     every["plan: row to call"] = lambda n: plan.call(rows[n], plan.scored_positions(rows[n]), endpoint)
     cache, digests = Cache(CacheSettings()), [sha256(raw).digest() for raw in raws]

@@ -19,7 +19,7 @@ from clickhouse_http import Failure, Server
 from clickhouse_rerank import __version__
 from clickhouse_rerank.commands import cli, functions
 from clickhouse_rerank.commands.check import launcher
-from clickhouse_rerank.commands.install import accounts, steps
+from clickhouse_rerank.commands.install import accounts, changes
 from clickhouse_rerank.engine.formats import FORMATS
 from conftest import Sql, worker_environment
 from provider import Provider, Reply
@@ -380,7 +380,7 @@ def test_files_of_an_older_version(
     assert installed.check("--no-calls") == 0
     assert any(line.startswith(f"{installed.registration} was changed after") for line in lines(capsys)[0])
     with monkeypatch.context() as older:
-        older.setattr(steps, "__version__", "0.0.1")
+        older.setattr(changes, "__version__", "0.0.1")
         installed.registration.unlink()
         assert installed.run("install") == 0
     capsys.readouterr()

@@ -19,7 +19,7 @@ import pytest
 import engine_bytes
 from clickhouse_rerank.commands import cli
 from clickhouse_rerank.commands.arguments import build_parser
-from clickhouse_rerank.commands.install import accounts, artifacts, steps
+from clickhouse_rerank.commands.install import accounts, artifacts, changes
 from clickhouse_rerank.commands.install.manifest import digest
 from clickhouse_rerank.commands.install.paths import InstallPaths
 from clickhouse_rerank.config.settings import Settings, parse, reference
@@ -187,14 +187,14 @@ def test_an_upgrade_replaces_what_the_older_version_wrote(root: Root, monkeypatc
     with monkeypatch.context() as older:
         source = artifacts.source
         older.setattr(artifacts, "source", lambda name: source(name) + ("" if name == artifacts.REGISTRATION else "\n"))
-        older.setattr(steps, "__version__", "0.0.1")
+        older.setattr(changes, "__version__", "0.0.1")
         older.setattr("clickhouse_rerank.commands.masking.xml", lambda: "<clickhouse/>\n")
         assert root.run("install") == 0
     old = root.config.read_text()
     assert root.run("install") == 0
     assert root.launcher.read_text() == artifacts.launcher() and "rule_rerank_1" in root.rules.read_text()
     assert root.config.read_text() == old != artifacts.configuration()
-    assert json.loads(root.manifest.read_text())["version"] == steps.__version__
+    assert json.loads(root.manifest.read_text())["version"] == changes.__version__
     assert root.run("uninstall") == 0
     assert root.state() == before
 

@@ -14,7 +14,7 @@ from asking import float32
 from clickhouse_rerank.config.settings import Settings
 from clickhouse_rerank.errors import CallerError, RequestRejectedError
 from clickhouse_rerank.providers import PROVIDERS, RequestLimits
-from clickhouse_rerank.request import plan
+from clickhouse_rerank.request import plan, ranking
 from clickhouse_rerank.request.endpoint import Endpoint, resolve
 from clickhouse_rerank.types import Call, CallScores, Row, RowScores
 from resolved import resolved
@@ -64,7 +64,7 @@ def test_splitting_does_not_change_the_ranking(scores: list[float], top_k: int, 
     found = [f"text {i}" for i in range(len(scores))]
     whole, split = limited(limits=RequestLimits()), limited(limits=RequestLimits(documents=size))
 
-    def ranking(endpoint: Endpoint) -> list[tuple[int, float]]:
+    def best_of(endpoint: Endpoint) -> list[tuple[int, float]]:
         call, parts = asked(found, endpoint, top_k)
         answers = []
         for part in parts:
@@ -72,13 +72,13 @@ def test_splitting_does_not_change_the_ranking(scores: list[float], top_k: int, 
             best = sorted(numbered, key=lambda pair: -pair[1])[: part.call.top_n]
             answers.append(best[::-1])
         one = row(found, top_k)
-        gathered = plan.gathered(parts, answers)
-        return list(plan.ranking(one, plan.row_scores(one, plan.scored_positions(one), call, gathered), endpoint))
+        gathered = ranking.gathered(parts, answers)
+        return list(ranking.ranked(one, ranking.row_scores(one, plan.scored_positions(one), call, gathered), endpoint))
 
-    assert [score for _, score in ranking(split)] == [score for _, score in ranking(whole)]
+    assert [score for _, score in best_of(split)] == [score for _, score in best_of(whole)]
     expected = sorted(enumerate(map(float32, scores)), key=lambda pair: (-pair[1], pair[0]))
     if len(set(scores)) == len(scores):
-        assert ranking(split) == expected[:top_k]
+        assert best_of(split) == expected[:top_k]
 
 
 LIMITED = [record.name for record in PROVIDERS.values() if record.limits.documents]
@@ -208,10 +208,10 @@ def test_blank_documents_are_never_sent_and_come_last(found: list[str], top_k: i
     positions = list(plan.scored_positions(one))
     assert positions == [i for i, text in enumerate(found) if text.strip()]
     scores = RowScores([float(i) if text.strip() else None for i, text in enumerate(found)])
-    ranking = plan.ranking(one, scores, resolved("Cohere"))
-    scored = [index for index, score in ranking if not math.isnan(score)]
-    blank = [index for index, score in ranking if math.isnan(score)]
-    assert [index for index, _ in ranking] == scored + blank
+    found_ranking = ranking.ranked(one, scores, resolved("Cohere"))
+    scored = [index for index, score in found_ranking if not math.isnan(score)]
+    blank = [index for index, score in found_ranking if math.isnan(score)]
+    assert [index for index, _ in found_ranking] == scored + blank
     assert scored == positions[::-1][:top_k]
     assert blank == [i for i, text in enumerate(found) if not text.strip()][: top_k - len(scored)]
 
@@ -219,7 +219,7 @@ def test_blank_documents_are_never_sent_and_come_last(found: list[str], top_k: i
 def ranked(scores: list[float], **others: object) -> list[tuple[int, float]]:
     endpoint = resolve("Cohere", "", "key", json.dumps(others), Settings())
     one = row([f"text {i}" for i in range(len(scores))] + [""], 10)
-    return list(plan.ranking(one, RowScores([*scores, None]), endpoint))
+    return list(ranking.ranked(one, RowScores([*scores, None]), endpoint))
 
 
 def test_min_score_and_normalize() -> None:
@@ -245,7 +245,7 @@ def test_each_document_gets_the_score_of_its_text(found: list[str], is_listwise:
     call = plan.call(one, positions, resolved("Jina" if is_listwise else "Cohere"))
     assert len(call.documents) == (len(positions) if is_listwise else len({text for text in found if text.strip()}))
     scores = CallScores([float(ord(text)) for text in call.documents])
-    assert plan.row_scores(one, positions, call, scores) == [float(ord(t)) if t.strip() else None for t in found]
+    assert ranking.row_scores(one, positions, call, scores) == [float(ord(t)) if t.strip() else None for t in found]
 
 
 def test_a_listwise_score_belongs_to_its_position() -> None:
@@ -253,7 +253,7 @@ def test_a_listwise_score_belongs_to_its_position() -> None:
     one = row(["", "a", "a", " ", "b"])
     positions = plan.scored_positions(one)
     call = plan.call(one, positions, resolved("Jina"))
-    assert plan.row_scores(one, positions, call, CallScores([0.3, 0.2, None])) == [None, 0.3, 0.2, None, None]
+    assert ranking.row_scores(one, positions, call, CallScores([0.3, 0.2, None])) == [None, 0.3, 0.2, None, None]
 
 
 @given(st.lists(st.sampled_from([None, 0.0, 0.5]), min_size=1, max_size=12))
@@ -261,5 +261,5 @@ def test_fresh_scores_fill_the_gaps_between_known_ones(known: list[float | None]
     """In their order; known scores, zero included, stay."""
     gaps = [i for i, score in enumerate(known) if score is None]
     fresh = CallScores([float(i + 1) for i in gaps])
-    completed = plan.completed(CallScores(known), fresh)
+    completed = ranking.completed(CallScores(known), fresh)
     assert completed == [float(i + 1) if score is None else score for i, score in enumerate(known)]

@@ -20,7 +20,7 @@ from .errors import CallerError, ProviderFailedError, RequestRejectedError
 from .network import ssrf_guard
 from .network.transport import Transport
 from .providers.base_url import parse_url
-from .request import plan
+from .request import plan, ranking
 from .request.endpoint import Endpoint, resolve
 from .types import Call, CallScores, Ranking, Row, RowScores, Scores
 from .usage import dry_run
@@ -58,7 +58,7 @@ class Reranker:
         """
         endpoint, positions = self._prepare(row)
         if not positions:
-            return plan.ranking(row, RowScores([None] * len(row.documents)), endpoint)
+            return ranking.ranked(row, RowScores([None] * len(row.documents)), endpoint)
         usage = usage or RowUsage()
         degraded = False
         try:
@@ -67,10 +67,10 @@ class Reranker:
             if endpoint.options.on_error == "throw":
                 raise
             degraded = True
-            return plan.unscored(row) if endpoint.options.on_error == "passthrough" else Ranking([])
+            return ranking.unscored(row) if endpoint.options.on_error == "passthrough" else Ranking([])
         finally:
             usage.decide(degraded=degraded)
-        return plan.ranking(row, scores, answering)
+        return ranking.ranked(row, scores, answering)
 
     def dry_run(self, row: Row) -> str | None:
         """What ranking a row would send, as JSON, if the row's `others` ask for a dry run; else None.
@@ -173,7 +173,7 @@ class Reranker:
                 with self._usage.line(current, number, usage) as line:
                     planned = self._plan(row, positions, current, line, digest)
                     scores = await self._scores(planned, current, deadline, line)
-                    return current, plan.row_scores(row, positions, planned.call, scores)
+                    return current, ranking.row_scores(row, positions, planned.call, scores)
             except ProviderFailedError:
                 if endpoints_left == 1:
                     raise
@@ -206,9 +206,9 @@ class Reranker:
             return await asyncio.to_thread(_score_in_worker, planned.call)
         if not planned.parts:
             return lookup.scores
-        fresh = plan.gathered(planned.parts, await self._answers(planned.parts, endpoint, deadline, line))
+        fresh = ranking.gathered(planned.parts, await self._answers(planned.parts, endpoint, deadline, line))
         lookup.keep(fresh)
-        return plan.completed(lookup.scores, fresh)
+        return ranking.completed(lookup.scores, fresh)
 
     async def _answers(
         self, parts: Sequence[plan.Part], endpoint: Endpoint, deadline: Deadline, line: UsageLine

@@ -1,18 +1,12 @@
-"""A row -> the call that scores its documents -> the requests of the call; and scores back to the row's ranking. Pure.
+"""A row -> the call that scores its documents -> the requests of the call. Pure. The way back is in `ranking`."""
 
-One request is a `Part`. Scores come back in the order of a part's documents (`Scores`), are gathered in the order of
-the call's documents (`CallScores`), and then brought into the order of the row's documents (`RowScores`).
-"""
-
-import math
-from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
 from ..errors import CallerError, RequestRejectedError
 from ..providers.wires import WIRES, encoded
-from ..types import Call, CallScores, Ranking, Row, RowScores, Scores, sendable
+from ..types import Call, Row, sendable
 from .endpoint import Endpoint
 
 _ENDING = 24
@@ -82,38 +76,6 @@ def parts(call: Call, endpoint: Endpoint) -> list[Part]:
     return [part for start in starts for part in _fitting(start, _slice(call, start, start + size), endpoint)]
 
 
-def gathered(parts: Sequence[Part], answers: Sequence[Scores]) -> CallScores:
-    """The scores of all parts of a call, one answer for each part -> the scores of the call."""
-    last = parts[-1]
-    scores: list[float | None] = [None] * (last.start + len(last.call.documents))
-    for part, answer in zip(parts, answers, strict=True):
-        start = part.start
-        for position, score in answer:
-            scores[start + position] = score
-    return CallScores(scores)
-
-
-def completed(known: CallScores, fresh: CallScores) -> CallScores:
-    """The known scores of a call, with the fresh scores of the other documents, in their order, in the gaps."""
-    if len(fresh) == len(known):
-        return fresh
-    rest = iter(fresh)
-    return CallScores([next(rest) if score is None else score for score in known])
-
-
-def row_scores(row: Row, positions: Sequence[int], call: Call, scores: CallScores) -> RowScores:
-    """The scores of a call -> the scores of all documents of its row; equal documents that were sent once share one."""
-    if len(call.documents) == len(row.documents):
-        return RowScores(scores)
-    if len(call.documents) == len(positions):
-        spread: list[float | None] = [None] * len(row.documents)
-        for position, score in zip(positions, scores, strict=True):
-            spread[position] = score
-        return RowScores(spread)
-    by_document = dict(zip(call.documents, scores, strict=True))
-    return RowScores([by_document.get(document) for document in row.documents])
-
-
 def _fitting(start: int, call: Call, endpoint: Endpoint) -> Iterator[Part]:
     """The call as one request, or in halves until each fits."""
     body = encoded(WIRES[endpoint.wire], call)
@@ -174,37 +136,3 @@ def _indivisible(limit: str, endpoint: Endpoint) -> CallerError:
         f"A request to {endpoint.provider.name} holds at most {limit}. {model} scores documents against each other, "
         "and scores of several requests could not be compared. Pass fewer documents.",
     )
-
-
-def ranking(row: Row, scores: RowScores, endpoint: Endpoint) -> Ranking:
-    """The best `top_k` documents of a row, by score as Float32 and then by position.
-
-    Documents without a score come last, in input order. With `min_score`, they and all below it are left out.
-    """
-    options = endpoint.options
-    positions = [position for position, score in enumerate(scores) if score is not None]
-    values = [score for score in scores if score is not None]
-    if options.normalize == "sigmoid":
-        values = [_sigmoid(value) for value in values]
-    # The sort is stable, also in reverse: equal scores stay in order of position.
-    pairs = sorted(zip(positions, array(_FLOAT32, values), strict=True), key=_score, reverse=True)
-    if options.min_score is not None:
-        (least,) = array(_FLOAT32, [options.min_score])
-        return Ranking([pair for pair in pairs if pair[1] >= least][: row.top_k])
-    best = pairs[: row.top_k]
-    if len(best) < min(row.top_k, len(row.documents)):
-        unscored = [(position, math.nan) for position, score in enumerate(scores) if score is None]
-        best += unscored[: row.top_k - len(best)]
-    return Ranking(best)
-
-
-def unscored(row: Row) -> Ranking:
-    """The first `top_k` documents of a row in input order, without scores."""
-    return Ranking([(i, math.nan) for i in range(min(row.top_k, len(row.documents)))])
-
-
-def _sigmoid(value: float) -> float:
-    if value >= 0:
-        return 1.0 / (1.0 + math.exp(-value))
-    power = math.exp(value)
-    return power / (1.0 + power)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ...config.settings import CONFIG_VARIABLE, DEFAULT_CONFIG
 from . import accounts, server_config
+from .changes import Change, InstallPlan, RemovalPlan
 from .paths import InstallPaths
-from .steps import Change, InstallPlan, RemovalPlan
 
 _AFTER_INSTALL = """
 Run next, in SQL:
