@@ -24,7 +24,7 @@ from clickhouse_rerank.engine.framing import Framing
 from clickhouse_rerank.network import responses
 from clickhouse_rerank.network.transport import Response
 from clickhouse_rerank.providers.wires import WIRES
-from clickhouse_rerank.request import plan
+from clickhouse_rerank.request import plan, ranking
 from clickhouse_rerank.request.endpoint import resolve
 from clickhouse_rerank.types import Ranking, Row
 

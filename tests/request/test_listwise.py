@@ -31,7 +31,7 @@ def test_a_list_for_a_listwise_alias_is_not_split(provider: Provider) -> None:
     )
     refused, ranking = asked(over, within)
     assert code(refused) == "BAD_ARGUMENT"
-    assert "holds 3 documents, and alias scores documents against each other" in str(refused)
+    assert "at most 3 documents. The model alias scores documents against each other" in str(refused)
     assert not isinstance(ranking, Exception)
     assert sent(provider) == [["a zebra", DOCUMENTS[0], "a zebra"]]
 
@@ -39,7 +39,7 @@ def test_a_list_for_a_listwise_alias_is_not_split(provider: Provider) -> None:
 def test_a_server_that_names_no_model_can_be_listwise(provider: Provider) -> None:
     """The sentence does without a name."""
     (error,) = asked(row(f"{provider.url}/rerank", provider="TEI", others={"listwise": True, "batch_size": 2}))
-    assert "holds 2 documents, and its model scores documents against each other" in str(error)
+    assert "at most 2 documents. Its model scores documents against each other" in str(error)
     assert provider.requests == []
 
 

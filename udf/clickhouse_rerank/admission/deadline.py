@@ -1,7 +1,7 @@
 """The time that a call may take.
 
-It starts when the call gets a place among the requests in flight, and again when a rate-limited call that waited in line
-gets its next place: waiting in line is bounded by `patience` instead.
+It starts when the call gets a place among the requests in flight, and again when a rate-limited call that waited in
+line gets its next place: waiting in line is bounded by `patience` instead.
 """
 
 import asyncio

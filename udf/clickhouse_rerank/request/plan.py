@@ -130,7 +130,7 @@ def _check_length(text: str, limit: int | None, what: str, endpoint: Endpoint) -
 
 
 def _indivisible(limit: str, endpoint: Endpoint) -> CallerError:
-    model = endpoint.model[:60] or "its model"
+    model = f"The model {endpoint.model[:60]}" if endpoint.model else "Its model"
     return CallerError(
         "BAD_ARGUMENT",
         f"A request to {endpoint.provider.name} holds at most {limit}. {model} scores documents against each other, "
