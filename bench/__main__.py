@@ -16,7 +16,7 @@ from .record import FULL, QUICK, Results, Sizes
 
 _HERE = Path(__file__).parent
 _CORES = 2
-_MOST_LOAD = 0.5
+_MAX_LOAD = 0.5
 _PARTS = {"capacity": figures.capacity, "contest": contest.run, "figures": figures.run, "growth": growth.run}
 
 
@@ -33,7 +33,7 @@ def main() -> int:
         if name.lower().endswith("_proxy") or name.endswith("_API_KEY") or name == "PYTHONUNBUFFERED":
             del os.environ[name]
     load = os.getloadavg()[0]
-    if load > _MOST_LOAD:
+    if load > _MAX_LOAD:
         print(f"The machine is busy (load average {load:.2f}): absolute figures will be worse than they are.")
     results = Results()
     began = time.monotonic()
@@ -54,8 +54,9 @@ def main() -> int:
 def _write(folder: Path, results: Results, sizes: Sizes, load: float) -> None:
     chart = folder / "results.png"
     contests = {
-        in_flight: [asdict(one) | {"ratio": one.ratio} for one in contestants]
-        for in_flight, contestants in results.contests.items()
+        contest.short_title: [asdict(one) | {"ratio": one.ratio} for one in contestants]
+        for contest, contestants in results.contests.items()
+        if len(contestants) > 2
     }
     data = json.dumps({"contests": contests, "curves": [asdict(curve) for curve in results.curves]})
     command = [str(contest.PYTHON), "-m", "bench.chart", str(chart.absolute())]

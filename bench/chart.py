@@ -17,16 +17,16 @@ def draw(results: dict[str, Any], path: str) -> None:
     curves = [curve for curve in results["curves"] if "," not in curve["axis"]]
     figure = pyplot.figure(figsize=(13, 8.5), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(1.25, 1))
-    for axes, (in_flight, contestants) in zip(
+    for axes, (contest, contestants) in zip(
         above.subplots(1, len(results["contests"]), squeeze=False)[0], results["contests"].items(), strict=True
     ):
-        _contest(axes, in_flight, contestants)
+        _contest(axes, contest, contestants)
     for axes, curve in zip(below.subplots(1, len(curves), squeeze=False)[0], curves, strict=True):
         _curve(axes, curve)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
-def _contest(axes: Any, in_flight: str, contestants: list[dict[str, Any]]) -> None:
+def _contest(axes: Any, contest: str, contestants: list[dict[str, Any]]) -> None:
     ordered = sorted(contestants, key=lambda one: -one["ratio"])
     bars = axes.barh(
         [one["title"] for one in ordered],
@@ -37,7 +37,7 @@ def _contest(axes: Any, in_flight: str, contestants: list[dict[str, Any]]) -> No
     axes.set_xscale("log")
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xlim(0.8, 2.2 * max(one["ratio"] for one in ordered))
-    axes.set_title(f"Wall time / ideal, {in_flight} in flight", fontsize=10)
+    axes.set_title(f"Wall time / ideal, {contest}", fontsize=10)
     axes.tick_params(labelsize=8)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

@@ -15,7 +15,7 @@ from .work import Work
 Say = Callable[[str], None]
 _SMALL = Work(1000, 5, 100)
 _LATENCY_MS = 100
-_MOST_BYTES = 60_000_000
+_MAX_BYTES = 60_000_000
 
 
 def run(provider: Provider, sizes: Sizes, results: Results, say: Say) -> None:
@@ -32,7 +32,7 @@ def _upto(most: int, *values: int) -> list[int]:
 
 def _shrunk(work: Work) -> Work:
     """The work with fewer rows, where it would be too large to hold."""
-    return replace(work, rows=max(20, min(work.rows, _MOST_BYTES // (work.documents * work.size))))
+    return replace(work, rows=max(20, min(work.rows, _MAX_BYTES // (work.documents * work.size))))
 
 
 def rows(provider: Provider, sizes: Sizes) -> list[Curve]:

@@ -53,12 +53,13 @@ def _lines(results: Results, sizes: Sizes, machine_line: str, load: float, chart
     yield ""
     yield from _table(("what", "measured", "target", "", "detail"), [_cells(f) for f in results.figures])
     yield from ("", f"![Wall time against the ideal, and the cost along each axis]({chart})", "")
-    for in_flight, contestants in results.contests.items():
-        yield from (f"## The same work by others, {in_flight} in flight", "")
-        work = sizes.main
+    for contest, contestants in results.contests.items():
+        if len(contestants) < 3:
+            continue
+        yield from (f"## The same work by others, {contest.short_title}", "")
         yield (
-            f"{work.rows:,} rows x {work.documents} documents x {work.size:,} B, top {work.top_k}, latency 100 ms; the "
-            f"ideal is rows x latency / in flight = {work.rows * 0.1 / in_flight:.2f} s."
+            f"{contest.title}, top {contest.work.top_k}; the ideal is rows x latency / in flight = "
+            f"{contest.ideal_s:.2f} s."
         )
         yield ""
         ours = contestants[0]

@@ -64,8 +64,8 @@ def memory(provider: Provider, sizes: Sizes) -> list[Figure]:
         Figure(
             "resident memory of a warm worker",
             f"{warm:.0f} MB",
-            "<= 80 MB",
-            warm <= 80,
+            "<= 45 MB",
+            warm <= 45,
             f"after {each:,} rows of {_SMALL.documents} documents x {_SMALL.size} B",
         ),
         Figure(
@@ -113,4 +113,4 @@ def cold_start(provider: Provider, sizes: Sizes) -> list[Figure]:
             took.append(1000 * (provider.stats()["first_byte_at"] - worker.spawned_at))
     middle = median(took)
     detail = f"of {len(took)} starts, {min(took):.0f} to {max(took):.0f} ms"
-    return [Figure("cold start until the first request leaves", f"{middle:.0f} ms", "<= 350 ms", middle <= 350, detail)]
+    return [Figure("cold start until the first request leaves", f"{middle:.0f} ms", "<= 120 ms", middle <= 120, detail)]
