@@ -12,6 +12,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import cast
 
 from .held_bytes import HeldBytes
 from .response_reader import CompressedError, MalformedError, ResponseReader, TooLargeError
@@ -73,8 +74,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is open; with TLS behind a proxy, once more for TLS."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
