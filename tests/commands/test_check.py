@@ -564,5 +564,5 @@ def test_without_the_package(look: Url, monkeypatch: pytest.MonkeyPatch) -> None
     _, bad = look("http://127.0.0.1:9/")
     assert bad == [
         "--url needs the package clickhouse-connect. "
-        "Run: pip install 'clickhouse-rerank[check]', or in a checkout: pip install '.[check]'"
+        "Run in a checkout: pip install '.[check]' (once published: pip install 'clickhouse-rerank[check]')"
     ]

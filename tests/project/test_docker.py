@@ -133,7 +133,7 @@ def test_without_the_embedded_engine_its_commands_say_so(
     assert cli.main(command) == 1
     assert capsys.readouterr().err == (
         "The embedded engine needs the package chdb. "
-        "Run: pip install 'clickhouse-rerank[embedded]', or in a checkout: pip install '.[embedded]'\n"
+        "Run in a checkout: pip install '.[embedded]' (once published: pip install 'clickhouse-rerank[embedded]')\n"
     )
 
 

@@ -2,11 +2,11 @@
 
 
 def missing_library(user: str, package: str, extra: str) -> str:
-    """The sentence for a library that this installation leaves out.
+    """The sentence for a library that this installation does not have.
 
-    user: what needs the library; package: its name in the package registry; extra: the extra that brings it.
+    user: the command that needs the library; package: its name in the package registry; extra: the extra that has it.
     """
     return (
-        f"{user} needs the package {package}. Run: pip install 'clickhouse-rerank[{extra}]', "
-        f"or in a checkout: pip install '.[{extra}]'"
+        f"{user} needs the package {package}. Run in a checkout: pip install '.[{extra}]' "
+        f"(once published: pip install 'clickhouse-rerank[{extra}]')"
     )
