@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from .. import __version__
 from ..config.settings import DEFAULT_CONFIG
@@ -20,12 +21,15 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     paths = _path_options()
 
-    demo = commands.add_parser("demo", help="run a RAG query on the embedded engine, before and after Rerank")
+    def command(name: str, text: str, **options: Any) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", **options)
+
+    demo = command("demo", "run a RAG query on the embedded engine, and show its documents before and after Rerank")
     demo.add_argument("--provider", default="BM25", help="the provider that reranks (default: BM25, needs no key)")
-    demo.add_argument("--base-url", default="", help="the provider's URL, for example that of your own server")
+    demo.add_argument("--base-url", default="", help="the provider's URL, for example the URL of your own server")
     demo.add_argument("--model", default="", help="the provider's model")
 
-    sql = commands.add_parser("sql", help="run SQL on the embedded engine with Rerank and its wrappers")
+    sql = command("sql", "run SQL on the embedded engine with Rerank and its wrappers")
     sql.add_argument("query", help="the statements; - reads them from standard input")
     sql.add_argument(
         "--path", default="", metavar="DIR", help="folder that keeps the tables (default: tables are not kept)"
@@ -34,9 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--format", default="", help="output format (default: PrettyCompact on a terminal, else TabSeparated)"
     )
 
-    install = commands.add_parser(
-        "install", parents=[paths], help="register Rerank with a ClickHouse server or in a chDB udf_path"
-    )
+    install = command("install", "register Rerank with a ClickHouse server or in a chDB udf_path", parents=[paths])
     install.add_argument(
         "--format",
         choices=FORMATS,
@@ -50,14 +52,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     install.add_argument("--dry-run", action="store_true", help="print every change, but change nothing")
 
-    uninstall = commands.add_parser(
-        "uninstall", parents=[paths], help="remove the files that install wrote, and nothing else"
-    )
+    uninstall = command("uninstall", "remove the files that install wrote, and nothing else", parents=[paths])
     uninstall.add_argument("--dry-run", action="store_true", help="print what would be removed, but remove nothing")
 
-    bundle = commands.add_parser(
-        "bundle", help="write the ZIP file for ClickHouse Cloud and print its console's values"
-    )
+    bundle = command("bundle", "write the ZIP file for ClickHouse Cloud, and print the values to enter in its console")
     bundle.add_argument(
         "--output",
         type=Path,
@@ -65,32 +63,39 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="ZIP file to write (default: rerank.zip)",
     )
-    bundle.add_argument("--format", choices=FORMATS, default="RowBinary", help="row format between service and worker")
-    bundle.add_argument("--config", type=Path, metavar="FILE", help="configuration to include, with the keys in it")
+    bundle.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="RowBinary",
+        help="row format between service and worker (default: RowBinary)",
+    )
+    bundle.add_argument("--config", type=Path, metavar="FILE", help="configuration to include, with its keys")
 
-    functions = commands.add_parser("functions", help="print the SQL that creates the wrappers, one per provider")
-    functions.add_argument("--on-cluster", default="", metavar="NAME", help="create them on every node of a cluster")
-    functions.add_argument("--replace", action="store_true", help="CREATE OR REPLACE instead of IF NOT EXISTS")
+    functions = command("functions", "print the SQL that creates the wrappers, one per provider")
+    functions.add_argument(
+        "--on-cluster", default="", metavar="NAME", help="create the wrappers on every node of this cluster"
+    )
+    functions.add_argument("--replace", action="store_true", help="replace existing wrappers (default: keep them)")
 
-    providers = commands.add_parser("providers", help="print the providers with their defaults and limits")
-    providers.add_argument("--format", choices=("text", "markdown"), default="text", help="output format")
+    providers = command("providers", "print the providers with their defaults and limits")
+    providers.add_argument(
+        "--format", choices=("text", "markdown"), default="text", help="output format (default: text)"
+    )
 
-    check = commands.add_parser("check", parents=[paths], help="check an installation and print one line per finding")
+    check = command("check", "check an installation, and print one line per finding", parents=[paths])
     check.add_argument(
         "--url",
         default="",
         help="a running server to check too, as http://user@host:8123/; set its password in CLICKHOUSE_PASSWORD",
     )
-    check.add_argument(
-        "--no-calls", action="store_true", help="do not send a document to the provider of each credential"
-    )
+    check.add_argument("--no-calls", action="store_true", help="make no calls with the credentials")
 
-    commands.add_parser("masking", help="print query_masking_rules that hide keys in SQL from the server's logs")
+    command("masking", "print the query_masking_rules that hide keys in SQL from the server's logs")
 
-    completion = commands.add_parser("completion", help="print the script that lets a shell complete this command")
+    completion = command("completion", "print the script with which a shell completes this command")
     completion.add_argument("shell", choices=SHELLS, help="the shell that reads the script")
 
-    commands.add_parser("worker", help="run the process that ClickHouse starts", add_help=False)
+    command("worker", "run the worker process, which ClickHouse starts", add_help=False)
     return parser
 
 
