@@ -39,6 +39,10 @@ _EXAMPLES: Mapping[str, Example] = {
     "Elasticsearch": Example("http://localhost:9200"),
     "Custom": Example("http://localhost:1234/rank"),
 }
+_REQUIRED = {
+    "required": "`base_url`, which is required",
+    "required: the endpoint's name": "the endpoint that `base_url` names; it is required",
+}
 
 
 def described(option: Option) -> str:
@@ -47,7 +51,8 @@ def described(option: Option) -> str:
         return " or ".join(f"`{choice}`" for choice in option.choices)
     low, high = (f"{bound:g}" if bound is not None else "" for bound in (option.low, option.high))
     bounds = f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}" if high else ""
-    return f"{option.type}, {bounds}" if bounds else option.type
+    kind = "string" if option.type == "text" else option.type
+    return f"{kind}, {bounds}" if bounds else kind
 
 
 def own_keys(record: Provider) -> str:
@@ -66,7 +71,7 @@ def section(record: Provider) -> str:
 def _table(record: Provider) -> str:
     _, url, model, key, limits, scoring, scores = next(row for row in providers.rows() if row[0] == record.name)
     rows = {
-        "requests go to": f"`{url}`" if "://" in url else url,
+        "requests go to": f"`{url}`" if "://" in url else _REQUIRED.get(url, url),
         "model": f"`{model}`" if record.model else model,
         "key": key + (f"; in the embedded engine, the variable `{record.env}`" if record.env else ""),
         "limits of a request": limits,

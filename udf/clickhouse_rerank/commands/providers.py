@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from ..providers import PROVIDERS, Provider
 from .console import Console
 
+_WORDS = ("required", "none")
 COLUMNS = ("provider", "default base_url", "default model", "key", "limits of a request", "scoring", "scores")
 
 
@@ -34,7 +35,7 @@ def markdown() -> str:
     """The table in Markdown, with names, URLs and models as code."""
     lines = [_line(COLUMNS), _line(["---"] * len(COLUMNS))]
     for name, url, model, *rest in rows():
-        coded = [f"`{cell}`" if cell[:1].isalnum() and " " not in cell else cell for cell in (url, model)]
+        coded = [cell if cell in _WORDS or " " in cell else f"`{cell}`" for cell in (url, model)]
         lines.append(_line((f"`{name}`", *coded, *rest)))
     return "\n".join(lines) + "\n"
 
