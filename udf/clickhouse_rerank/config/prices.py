@@ -1,4 +1,4 @@
-"""What providers charge, as the operator says in [usage.prices] of the configuration, in whatever currency."""
+"""Prices of providers, which the operator sets in [usage.prices] of the configuration, in any currency."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ SETTING = Setting(
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What one model costs; the price of what it is not charged by is 0."""
+    """What one model costs; 0 for a unit that the provider does not charge."""
 
     search_unit: float = setting(0.0, NUMBER, "Price of a search unit")
     million_tokens: float = setting(0.0, NUMBER, "Price of a million tokens")

@@ -31,10 +31,12 @@ class Network:
     """Where the worker may connect."""
 
     allow_hosts: tuple[str, ...] = setting(
-        (), HOSTS, "The only hosts that may be reached, as exact names or .suffix; empty: any public host over https"
+        (), HOSTS, "The only hosts that calls may reach, as exact names or .suffix; empty: any public host over https"
     )
     allow_private: tuple[str, ...] = setting(
-        (), HOSTS, "Hosts, or host:port, that may be private or loopback or use plain http, whatever allow_hosts says"
+        (),
+        HOSTS,
+        "Hosts, or host:port, that may be private or loopback or use plain http, even if allow_hosts omits them",
     )
     proxy: str = setting("", TEXT, "The HTTP proxy, http://host:port, for every host that is not in allow_private")
     ca_file: str = setting("", TEXT, "A PEM file of certificates that are trusted in addition to the public ones")
@@ -56,7 +58,12 @@ class Limits:
         "seconds",
     )
     connect_s: float = setting(5.0, POSITIVE_NUMBER, "Longest time to connect, TLS included", "seconds")
-    max_in_flight: int = setting(64, POSITIVE_INTEGER, "Rows of a process in flight to one endpoint", "rows")
+    max_in_flight: int = setting(
+        64,
+        POSITIVE_INTEGER,
+        "Maximum requests in flight to one endpoint, for all processes of the server together",
+        "requests",
+    )
     max_documents: int = setting(10_000, POSITIVE_INTEGER, "Maximum documents of one call", "documents")
     max_rows: int = setting(1_000_000, POSITIVE_INTEGER, "Maximum rows of one block", "rows")
     max_request_bytes: int = setting(32 << 20, POSITIVE_INTEGER, "Largest request body that is sent", "bytes")
@@ -67,7 +74,8 @@ class Limits:
     counters: str = setting(
         "",
         FOLDER,
-        "The folder in which processes count together; without it, one of the server's user in the temporary folder",
+        "The folder of the counters that processes share; by default, a folder of the server's user in the temporary "
+        "folder",
     )
 
 
@@ -83,14 +91,14 @@ class CacheSettings:
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """Where the worker logs what concerns the operator and no query."""
+    """Where the worker logs messages to the operator that belong to no query."""
 
     path: str = setting("", FILE, "A file for messages to the operator")
 
 
 @dataclass(frozen=True, slots=True)
 class UsageSettings:
-    """Where the worker records what its calls cost and how they went."""
+    """Where the worker records the costs and the results of its calls."""
 
     path: str = setting("", FILE, "The file to which all processes append a line for each call")
     max_bytes: int = setting(
