@@ -1,7 +1,7 @@
-"""What can go wrong, by who must act.
+"""The errors of a call, by what must change and what happens next.
 
 RerankError
-├── CallerError             the SQL or the server's configuration must change: it always fails the query
+├── CallerError             the SQL or the server's configuration must change: the query always fails
 ├── RequestRejectedError    the provider rejects this request: no retry and no fallback, but on_error applies
 ├── ProviderFailedError     the provider, or the way to it, failed: retries, fallbacks and on_error apply
 └── ProtocolError           the input cannot be split into rows: the process ends, and a new one replaces it
@@ -68,7 +68,7 @@ CODES: dict[str, Code] = {
         "The server's configuration file has a mistake.",
         "A table, a key or a value is unknown or out of bounds. Or a key file cannot be read, or every user can read "
         "it. Or the deadlines are longer than ClickHouse waits. Every call fails until the mistake is corrected.",
-        "Correct the setting that the message names. `clickhouse-rerank check` lists all mistakes.",
+        "Correct the setting that the message names. `clickhouse-rerank check` tests the result before a query does.",
     ),
     "AUTH": Code(
         "The provider refuses the key (401, 403).",
@@ -174,15 +174,14 @@ CODES: dict[str, Code] = {
         "Try again after the time that the provider names, or raise `timeout_s`.",
     ),
     "INPUT": Code(
-        "ClickHouse sent something that is not a row of Rerank.",
+        "ClickHouse sent bytes that are not a row of Rerank.",
         "The registration and the worker disagree on the format, the types or `send_chunk_header`, usually because one "
         "of them was edited.",
         "Run `clickhouse-rerank install` again, or compare the registration with the worker's `--format`.",
     ),
     "INTERNAL": Code(
         "A defect in clickhouse-rerank.",
-        "Something happened that should never happen. The process ends, a new one replaces it, and the next query "
-        "works.",
+        "A mistake in the code of the worker. The process ends, a new one replaces it, and the next query works.",
         "Report it with the message and the shape of the query.",
     ),
 }
@@ -197,14 +196,14 @@ class RerankError(Exception):
         self.message = message
 
     def copy(self) -> Self:
-        """The same error, to be raised for another row: one that is raised again keeps the frames of all rows."""
+        """A copy to raise for another row: an error that is raised again keeps the frames of all rows."""
         again = type(self).__new__(type(self), *self.args)
         vars(again).update(vars(self))
         return again
 
 
 class CallerError(RerankError):
-    """The caller or the operator must change something; a retry or a fallback would hide the mistake."""
+    """The SQL or the configuration must change; a retry or a fallback would hide the mistake."""
 
 
 class RequestRejectedError(RerankError):
