@@ -9,7 +9,7 @@ How a row travels:
 5. `cache` gives the scores that are known; the rest of the call is planned as one or more requests.
 6. `client` sends each request when `admission` lets it, over `network`, and retries what may be retried.
 7. `providers.wires` reads the scores from the response; a scorer in `scorers` needs no request at all.
-8. `request.ranking` merges and sorts the scores into the best `top_k` documents; `usage` notes what it took.
+8. `request.ranking` merges and sorts the scores into the best `top_k` documents; `usage` records requests and cost.
 9. `engine.formats` encodes the ranking, and `engine.chunks` writes it when all rows before it are written.
 10. A row that fails ends the query: one line on standard error, and empty answers for the rest of the chunk.
 """

@@ -30,7 +30,7 @@ _KEYS_HOLD_S = 5.0  # a key file that changed is seen within this time
 
 
 class _Planned(NamedTuple):
-    """A call to one endpoint, as far as it can be planned without asking anyone."""
+    """A call to one endpoint, as far as it can be planned without a request."""
 
     call: Call
     lookup: Lookup | None
@@ -53,7 +53,7 @@ class Reranker:
     async def rank(self, row: Row, usage: RowUsage | None = None, digest: bytes = b"") -> Ranking:
         """The best `top_k` documents of a row.
 
-        `usage` takes what the row costs; `digest` is a hash of the whole row, which the cache can use.
+        `usage` records what the row costs; `digest` is a hash of the whole row, which the cache can use.
         Errors: RerankError.
         """
         endpoint, positions = self._prepare(row)
@@ -75,7 +75,7 @@ class Reranker:
     def dry_run(self, row: Row) -> str | None:
         """What ranking a row would send, as JSON, if the row's `others` ask for a dry run; else None.
 
-        Errors: those of `rank` that need no response.
+        Errors: the errors of `rank` that need no response.
         """
         if not self._endpoint(row).options.dry_run:
             return None
@@ -213,7 +213,7 @@ class Reranker:
     async def _answers(
         self, parts: Sequence[plan.Part], endpoint: Endpoint, deadline: Deadline, line: UsageLine
     ) -> list[Scores]:
-        """What the endpoint says to each request; the first failure cancels the others."""
+        """The endpoint's answer to each request; the first failure cancels the other requests."""
         if len(parts) == 1:
             return [await self._client.scores(parts[0], endpoint, deadline, line)]
         try:

@@ -107,7 +107,7 @@ def sendable(text: str) -> str:
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """A sentence such as " Did you mean timeout_s?" for a misspelled name; "" where no known name is close to it.
 
-    Case does not count. A long text is no misspelled name but something in the wrong place, perhaps a key.
+    Case does not count. A long text is not a misspelled name, but a value in the wrong place, perhaps a key.
     """
     if len(given) > _MAX_SUGGESTED_CHARS:
         return ""

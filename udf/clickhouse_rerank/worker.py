@@ -1,4 +1,4 @@
-"""The process that ClickHouse starts: the only module with command-line arguments of a worker and its exit code.
+"""The process that ClickHouse starts: the only module that knows a worker's command line and exit codes.
 
 Contract with the engine: rows come in on fd 0. Exactly as many answers go out on fd 1, each as soon as it is ready. On
 fd 2 goes at most one line per chunk, before the chunk's last answer: a later line would fail the next query. Both
@@ -134,7 +134,7 @@ async def _serve(streams: Streams, arguments: "_Arguments", transport: "Transpor
     if not framing.between_chunks:
         reranker.close_files()
         return 1
-    # The input has ended: the session is over, or somebody piped rows in and waits for the answers.
+    # The input has ended: the session is over, or a user piped rows in and waits for the answers.
     unanswered = asyncio.create_task(chunks.join())
     await asyncio.wait((unanswered, answering), return_when=asyncio.FIRST_COMPLETED, timeout=_AFTER_EOF_S)
     if answering.done():

@@ -33,14 +33,14 @@ def of_pairs(secret: bytes, prefix: bytes, call: Call) -> list[bytes]:
 
 
 def call_bytes(call: Call, endpoint: Endpoint) -> bytes:
-    """What the scores of a call depend on, beside the endpoint."""
+    """Everything that the scores of a call depend on, except the endpoint."""
     # batch_size decides whether the list of a listwise model is refused; for other models it changes no score.
     size = endpoint.options.batch_size if endpoint.is_listwise else None
     return _framed((str(call.top_n), str(size), call.query, *call.documents))
 
 
 def endpoint_bytes(endpoint: Endpoint) -> bytes:
-    """What a score depends on beside the texts, and the key: only users of the same key share entries."""
+    """All that a score depends on, except the texts. It includes the API key: users of other keys share no entry."""
     options = endpoint.options
     return _framed(
         (
@@ -69,5 +69,5 @@ def _framed(texts: Iterable[str]) -> bytes:
 
 
 def _bytes(text: str) -> bytes:
-    """The text as bytes; different texts give different bytes, also those that stand for invalid UTF-8."""
+    """The text as bytes; different texts give different bytes, also if they come from invalid UTF-8."""
     return text.encode("utf-8", "surrogatepass")

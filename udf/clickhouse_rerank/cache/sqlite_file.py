@@ -43,7 +43,7 @@ _CHECKSUM_BYTES = 4
 
 
 class ScoreFile:
-    """Values by key, written in batches. After a failure the file rests for a minute; each reason is logged once."""
+    """Values by key, written in batches. After a failure the file is unused for a minute; a reason is logged once."""
 
     def __init__(
         self, caching: CacheSettings, now: Callable[[], float] = time.time, clock: Callable[[], float] = time.monotonic
@@ -136,7 +136,7 @@ class ScoreFile:
         self._db = None
 
     def _make_room(self, db: sqlite3.Connection, rows: int) -> None:
-        """Delete that many of the oldest rows if the file is full: more than come in, so that it shrinks gradually."""
+        """If the file is full, delete the `rows` oldest rows, more than come in: the file shrinks gradually."""
         pages, free, size = (
             db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
         )

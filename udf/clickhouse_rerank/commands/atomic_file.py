@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes, mode: int, group: int | None = None) -> None:
-    """Write a file that belongs to the user who runs this; `group` is a gid, None for that user's. Errors: OSError.
+    """Write a file that belongs to the user who runs this; `group` is a gid, None for the user's own. Errors: OSError.
 
-    The content is first written, and synced to disk, under a name that nobody can foresee, because another user may
+    The content is first written, and synced to disk, under an unpredictable name, because another user may
     own the folder while root runs this. Until the file is complete, only its owner can read it. If writing fails,
     nothing is left.
     """

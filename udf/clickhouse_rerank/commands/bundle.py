@@ -145,7 +145,7 @@ def values(format_name: str) -> list[tuple[str, str]]:
 
 
 def write(path: Path, data: bytes, *, private: bool) -> None:
-    """Put the ZIP in place at once; `private`, for one with keys in it: only its owner can read it.
+    """Put the ZIP in place at once; with `private`, for a ZIP with keys, only its owner can read it.
 
     Errors: CONFIG for a folder, OSError.
     """

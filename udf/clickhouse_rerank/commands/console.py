@@ -1,4 +1,4 @@
-"""What a command may use of its process."""
+"""The parts of the process that a command may use."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, TextIO

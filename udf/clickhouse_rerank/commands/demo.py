@@ -1,7 +1,7 @@
 """`clickhouse-rerank demo`: a RAG query on the embedded engine, with its candidates before and after Rerank.
 
-For each of two questions, the corpus in demo_corpus.tsv has a few documents that answer it and many that only look as
-if they did. Its embeddings are hashed letter n-grams, computed in SQL: vector search finds texts that resemble the
+For each of two questions, the corpus in demo_corpus.tsv has a few documents that answer it and many that only resemble
+an answer. Its embeddings are hashed letter n-grams, computed in SQL: vector search finds texts that resemble the
 question, and not all of them answer it.
 """
 

@@ -16,11 +16,11 @@ _TRACE = re.compile(r",? ?Stack trace \(when copying.*?(?= \(version |$)", re.DO
 
 
 class QueryError(Exception):
-    """The engine's error for a query, without its stack trace; for an error of Rerank, that sentence alone."""
+    """The engine's error for a query, without its stack trace; for an error of Rerank, only Rerank's sentence."""
 
 
 class Engine:
-    """An embedded ClickHouse; one per process. Its workers may reach loopback, for the caller owns the machine.
+    """An embedded ClickHouse; one per process. Its workers may reach loopback, because the caller owns the machine.
 
     path: the folder of the tables, "" for a temporary one. format_name: the row format between engine and workers.
     `progress` is the folder in which the workers write their counts. Errors: QueryError.
@@ -95,6 +95,6 @@ class Engine:
 
 
 def one_line_error(text: str) -> str:
-    """An error of the engine on one line, without its stack trace; for an error of Rerank, that sentence alone."""
+    """An error of the engine on one line, without its stack trace; for an error of Rerank, only Rerank's sentence."""
     found = _RERANK_ERROR.search(text)
     return found[1].strip() if found else " ".join(_TRACE.sub("", text).split())

@@ -1,6 +1,6 @@
 """`clickhouse-rerank masking`: query_masking_rules, with which ClickHouse hides keys in logs, process list and errors.
 
-The rules are generated from the providers' records. docs/security.md lists what such rules cannot hide.
+The rules are generated from the providers' records. docs/security.md lists what these rules cannot hide.
 """
 
 import argparse

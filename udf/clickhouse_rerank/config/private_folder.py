@@ -1,4 +1,4 @@
-"""Folders that hold what only the server may change: the cache, the usage log, the counters of a minute."""
+"""Folders of files that only the server may change: the cache, the usage log and the counters."""
 
 import os
 import stat

@@ -66,7 +66,7 @@ _TABLES: Mapping[str, type] = {
 
 
 def reference() -> Iterator[tuple[str, str, Setting]]:
-    """(table, key, declaration) of each setting that the file may have, in the order to document them in."""
+    """(table, key, declaration) of each setting that the file may have, in the order of the documentation."""
     classes = {"credentials.NAME": CredentialTable, **_TABLES}
     by_table = {name: settings_of(table) for name, table in classes.items()}
     by_table["usage"]["prices"] = prices.SETTING
@@ -79,7 +79,7 @@ def load(environment: Mapping[str, str], *, embedded: bool = False, bundled: str
     """The settings of a worker with this environment.
 
     `embedded`: the caller owns the machine, so loopback is allowed and the providers' conventional key variables count.
-    `bundled`: the folder of a bundle, whose configuration counts if it has one, with whatever modes it was unpacked.
+    `bundled`: the folder of a bundle, whose configuration counts if it has one, whatever the modes of its files are.
     """
     path, named = (Path(bundled, BUNDLED_CONFIG), False) if bundled else config_path(environment)
     settings = parse(_document(path, required=named, judged=not bundled), environment, where=str(path))

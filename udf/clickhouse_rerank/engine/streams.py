@@ -84,7 +84,7 @@ class Streams:
     def write_error(self, error: RerankError) -> None:
         """Write one line for the SQL user, in a single write.
 
-        Errors: OSError if nobody can read it; the caller must not write empty answers then, which would look right.
+        Errors: OSError if the pipe has no reader. The caller must then not write empty answers, which would look right.
         """
         line = printable(str(error))
         os.write(self.errors, line.encode()[:_MAX_REPORT].decode("utf-8", "ignore").encode())

@@ -1,4 +1,4 @@
-"""What an error response means, as data: the meanings, and the shape of the rules that one provider has for its own."""
+"""What an error response means, as data: the meanings, and the form of the rules that a provider adds."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -7,14 +7,14 @@ from ..errors import CallerError, ProviderFailedError, RequestRejectedError
 
 
 class Meaning(NamedTuple):
-    """What an error response amounts to."""
+    """The error that a response means."""
 
     error: type[CallerError] | type[RequestRejectedError] | type[ProviderFailedError]
-    """Who must act."""
+    """The class of the error, which says what happens next."""
     code: str
     """Key of errors.CODES."""
     remedy: str
-    """Sentence that says what to change; {key} is filled with where the key comes from."""
+    """Sentence that says what to change; {key} is replaced by the source of the key."""
     retryable: bool = False
     """Whether another attempt may succeed; for a ProviderFailedError only."""
 
@@ -41,15 +41,15 @@ class ErrorRule:
 
     meaning: Meaning
     statuses: tuple[int, ...] = ()
-    """HTTP statuses; () for all but 200 and redirects."""
+    """HTTP statuses; () for all except 200 and redirects."""
     words: str = ""
     """Regular expression that is found in the sentence of the error, upper and lower case alike."""
     name: str = ""
     """Regular expression that is found in a machine-readable name of the error."""
     name_members: tuple[str, ...] = NAME_MEMBERS
-    """Members that hold such a name, in the body or in its member `error`."""
+    """Members that hold the name, in the body or in its member `error`."""
     name_header: str = ""
-    """Header that holds such a name, in lower case; "" for none."""
+    """Header that holds the name, in lower case; "" for none."""
     wait_member: str = ""
     """Member of the body that must be there, with the seconds until another attempt makes sense; "" for none."""
 
@@ -63,4 +63,4 @@ class InnerStatus:
     member: str
     """Member of the body with the other server's status."""
     counted: frozenset[int]
-    """Statuses of the other server that count; with another one, the response means what its own status says."""
+    """Statuses of the other server that decide. With any other, the response means what its own status says."""

@@ -24,7 +24,7 @@ class Option:
     high: float | None = None
     choices: tuple[str, ...] = ()
     credential_only: bool = False
-    """Part of where a key goes, such as a region: SQL cannot set it beside a credential of the server."""
+    """Part of the place that a key is sent to, such as a region: SQL cannot set it for a credential of the server."""
     in_template: bool = False
     """Fills {its name} in the URL and header templates of the record instead of becoming a request field."""
     default: str = ""
@@ -57,11 +57,11 @@ class RequestLimits:
     """Characters of the query and of each document."""
     query_chars: int | None = None
     pair_bytes: int | None = None
-    """Sum over the documents of UTF-8 bytes: those of the query, those of the document, and `pair_extra_bytes`."""
+    """Sum over the documents: the UTF-8 bytes of the query and of the document, and `pair_extra_bytes`."""
     pair_extra_bytes: int = 0
 
     def within(self, other: "RequestLimits") -> "RequestLimits":
-        """The stricter limit of both, for each field by itself."""
+        """The stricter of the two limits, field by field."""
         return RequestLimits(
             _least(self.documents, other.documents),
             _least(self.body_bytes, other.body_bytes),
@@ -79,7 +79,7 @@ def _least(one: int | None, other: int | None) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """How one provider is reached and spoken to.
+    """How to reach one provider, and in which format.
 
     URLs, paths and headers are templates: {names} are filled from `others`, {model} from the model.
     """
@@ -100,7 +100,7 @@ class Provider:
     key_header: str = "Authorization"
     key_format: str = "Bearer {}"
     key_prefix: str = ""
-    """The beginning that all its keys have, if they have one: the server's logs mask keys by it."""
+    """The prefix of all its keys, if there is one: the masking rules of the server's logs use it."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Headers of every request; a header whose {name} has no value is left out."""
     env: str = ""

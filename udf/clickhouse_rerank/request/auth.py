@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def key_header(key: Secret, header: str = "Authorization", text: str = "Bearer {}") -> Mapping[str, str]:
-    """The header for a key, which is `text` with the key in it; none for no key."""
+    """The header for a key: `text` with the key in place of {}. No header if there is no key."""
     return {header: text.format(key.reveal())} if key else {}
 
 

@@ -3,7 +3,7 @@
 The rule that keeps the server's keys in place:
 
 1. A key of the server goes only to the URL that it is bound to, or below it: the base_url of its credential, or the
-   provider's default URL. The region, project and the like that belong to that URL come from the credential too.
+   provider's default URL. Region, project and similar values that belong to that URL come from the credential too.
 2. A base_url from SQL that is not within the bound URL carries only a key from SQL.
 
 `choose` decides this from the arguments and the configuration alone, before any host name is looked up.
@@ -39,7 +39,7 @@ class KeyChoice:
 def choose(
     record: Provider, base_url: str, api_key: str, members: Mapping[str, object], settings: Settings
 ) -> KeyChoice:
-    """The key for a provider and what comes with it, from the arguments of a call (`members` are those of `others`).
+    """The key for a provider, and what belongs to it, from the arguments of a call; `members` are the parsed `others`.
 
     Errors: CREDENTIAL where the arguments do not fit the server's credential, BAD_KEY for a key that is missing or that
     no header can hold.
@@ -93,8 +93,8 @@ def _named(record: Provider, name: str, settings: Settings) -> Credential:
 def _is_within_binding(base_url: str, credential: Credential, record: Provider) -> bool:
     """Whether base_url is the URL that a credential is bound to, or below it.
 
-    Where the bound URL has a {part} that the credential does not fill, it ends before that part. What is no URL, such
-    as an endpoint's name, must be equal.
+    Where the bound URL has a {part} that the credential does not fill, it ends before that part. If it is
+    not a URL, as the name of an endpoint, the two must be equal.
     """
     bound = credential.base_url or record.url
     for key, value in credential.others.items():

@@ -1,6 +1,6 @@
 """Where a call goes and with which key: provider, base_url, api_key and others of one row -> Endpoint.
 
-One step after the other: the provider's record, the key (`credential`), the variant of the record that is spoken to at
+One step after the other: the provider's record, the key (`credential`), the variant of the record for
 base_url, the options (`others`), the URL (`url`), and the same for each fallback.
 """
 
@@ -73,7 +73,7 @@ class Endpoint:
 
     @property
     def named_model(self) -> str:
-        """The model in the user's words, where request or URL name one; "" where the server's is not known."""
+        """The model as the user writes it, if the request or the URL names one; "" if the server chooses the model."""
         if self.provider.is_local:
             return ""
         model = self.options.model or self.provider.model
@@ -132,7 +132,7 @@ def resolve(provider: str, base_url: str, api_key: str, others: str, settings: S
 def _endpoint(
     arguments: _Arguments, members: Mapping[str, object], settings: Settings, siblings: Collection[str] = ()
 ) -> Endpoint:
-    """One endpoint, without its fallbacks; `members` are those of `others`, for `siblings` see `parse_options`."""
+    """One endpoint, without its fallbacks; `members` are the parsed `others`; `siblings` as in `parse_options`."""
     provider, base_url, api_key = arguments
     record = _record(provider)
     if record.is_local:

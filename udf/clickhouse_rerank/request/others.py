@@ -87,7 +87,7 @@ def parse_object(text: str) -> Mapping[str, object]:
 def parse_options(members: Mapping[str, object], provider: Provider, siblings: Collection[str] = ()) -> Options:
     """Members of `others` -> Options.
 
-    `siblings` are the keys that an entry of `fallback` may have beside those of `others`; an error lists them too.
+    `siblings` are the keys that an entry of `fallback` may have beside the keys of `others`; an error lists them too.
     Errors: BAD_OTHERS names the key and, for an unknown one, the known ones.
     """
     values: dict[str, object] = {}

@@ -52,7 +52,7 @@ def row_scores(row: Row, positions: Sequence[int], call: Call, scores: CallScore
 def ranked(row: Row, scores: RowScores, endpoint: Endpoint) -> Ranking:
     """The best `top_k` documents of a row, by score as Float32 and then by position.
 
-    Documents without a score come last, in input order. With `min_score`, they and all below it are left out.
+    Documents without a score come last, in input order. `min_score` leaves them out, and all documents below it.
     """
     options = endpoint.options
     positions = [position for position, score in enumerate(scores) if score is not None]

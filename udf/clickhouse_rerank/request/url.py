@@ -40,7 +40,7 @@ def parsed(record: Provider, base_url: str) -> Url | None:
 
 
 def destination(record: Provider, base_url: str, options: Options, *, uses_server_identity: bool) -> Destination:
-    """Where a call with these options goes. `record` is the one that is spoken to at base_url.
+    """Where a call with these options goes. `record` is the record or variant for base_url.
 
     Errors: BAD_OTHERS for an option that is missing, cannot stand in a URL or would be ignored; BAD_URL.
     """

@@ -30,7 +30,7 @@ class Counts:
 
 
 def publish(counts: Counts, folder: Path) -> None:
-    """Write the counts of this process to `folder` while its loop runs. A failure stops that, and no query."""
+    """Write the counts of this process to `folder` while its loop runs. A failure stops the writing, but no query."""
     loop = asyncio.get_running_loop()
 
     def write() -> None:

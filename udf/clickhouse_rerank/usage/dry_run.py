@@ -1,4 +1,4 @@
-"""What a call would send and cost, as JSON for `others.dry_run`. Requests and bytes are exact, others are estimated."""
+"""What a call would send and cost, as JSON for `others.dry_run`. Tokens, search units and cost are estimates."""
 
 from collections.abc import Mapping, Sequence
 
@@ -25,7 +25,7 @@ def text(
 ) -> str:
     """The JSON object of a dry run.
 
-    `documents` are to be scored, and the scores of `cached` of them are known. `parts` are the requests for the others.
+    `documents` is the number to score; for `cached` of these, scores are known. `parts` are the requests for the rest.
     `cost` is "unknown" if there are requests and the model has no price in `prices`.
     """
     pairs = [_pair_tokens(part.call) for part in parts]

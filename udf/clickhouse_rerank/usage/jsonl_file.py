@@ -29,7 +29,7 @@ _STAMP = "%Y%m%dT%H%M%S.%fZ"
 
 
 class UsageFile:
-    """Appends whole lines. After a failure the file rests for a minute; each reason is logged once."""
+    """Appends whole lines. After a failure the file is not used for a minute; each reason is logged once."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class UsageFile:
 
 
 def _is_time(stamp: str) -> bool:
-    """Whether a file's stamp is one that this module writes; other files are never deleted."""
+    """Whether this module writes stamps of this form; files with other stamps are never deleted."""
     try:
         return datetime.strptime(stamp, _STAMP).year < datetime.max.year
     except ValueError:

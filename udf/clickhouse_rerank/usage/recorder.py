@@ -76,12 +76,12 @@ class UsageLine:
     _first_sent: float = 0.0
 
     def begin_request(self, now: float) -> None:
-        """A request leaves, at `now` of the monotonic clock: it counts at once, since the process may end before it."""
+        """Count a request when it is sent, at `now` of the monotonic clock: the process may end before it does."""
         self.attempts += 1
         self._first_sent = self._first_sent or now
 
     def end_request(self, sent: int, billed: BilledUnits, *, is_answered: bool, is_rate_limited: bool) -> None:
-        """Count what came of a request that has begun; `sent` is how many times it went out, 0 for not at all."""
+        """Count the result of a request that has begun; `sent` is how many times it was sent, 0 if never."""
         self.attempts += sent - 1
         self.answered += is_answered
         self.rate_limited += is_rate_limited
@@ -105,7 +105,7 @@ class RowUsage:
         """The line of the endpoint that was used last."""
 
     def decide(self, *, degraded: bool = False) -> None:
-        """Count a row in the last line: its endpoint gave the result, or its failure did."""
+        """Count a row in the last line, whose endpoint gave the row its result or its failure."""
         if self.last is not None:
             self.last.rows += 1
             self.last.degraded += degraded

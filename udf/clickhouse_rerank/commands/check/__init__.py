@@ -1,6 +1,6 @@
 """Checks of an installation: its files, its Python, its configuration, its credentials, and a running server.
 
-A finding is one line; a finding that reports a mistake says how to fix it. No line contains a key or a password.
+A finding is one line. If it reports a mistake, it says how to fix it. No line contains a key or a password.
 """
 
 import os

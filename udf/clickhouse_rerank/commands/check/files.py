@@ -69,7 +69,7 @@ def _installed(path: Path, account: SystemAccount, wanted: int) -> Iterator[Find
 
 
 def _file(path: Path, account: SystemAccount, wanted: int, *, holds_keys: bool) -> Finding:
-    """Whether the server can read a file and no user but root, the server's and this one owns it or can change it."""
+    """Whether the server can read a file, and no user except root, the server's user and this one can change it."""
     try:
         status = path.stat()
         check_mode(status, path, "", holds_keys=holds_keys)

@@ -172,7 +172,7 @@ def _answers(ask: Ask) -> Finding:
 
 
 def _wrappers(ask: Ask) -> Finding:
-    """Wrappers are optional, so none is no mistake; some without the others are those of an older version."""
+    """Wrappers are optional, so no wrapper at all is no mistake. If only some exist, an older version made them."""
     known = {name for name, _ in functions.statements()}
     present = known & {str(row[0]) for row in ask("SELECT name FROM system.functions WHERE origin = 'SQLUserDefined'")}
     create = "clickhouse-rerank functions | clickhouse-client --multiquery"

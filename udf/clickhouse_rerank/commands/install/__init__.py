@@ -1,1 +1,1 @@
-"""`install` and `uninstall`: what to write on a ClickHouse server's disk, what was written, who can read it."""
+"""`install` and `uninstall`: what to write to a ClickHouse server's disk, what was written, and who can read it."""

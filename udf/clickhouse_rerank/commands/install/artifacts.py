@@ -51,7 +51,7 @@ def interpreter(launcher_text: str) -> str:
 
 
 def registration(format_name: str, arguments: tuple[str, ...] = (), pool_size: int = POOL_SIZE) -> str:
-    """The registration's text; `arguments` are further ones of the worker's command."""
+    """The registration's text; `arguments` are further arguments of the worker's command."""
     words = (LAUNCHER, *arguments) if format_name == FORMAT else (LAUNCHER, "--format", format_name, *arguments)
     text = source(REGISTRATION).replace(f"<format>{FORMAT}</format>", f"<format>{format_name}</format>")
     text = text.replace(f"<pool_size>{POOL_SIZE}</pool_size>", f"<pool_size>{pool_size}</pool_size>")

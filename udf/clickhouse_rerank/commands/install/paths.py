@@ -18,7 +18,7 @@ class InstallPaths(NamedTuple):
     user_scripts: Path
     """Folder: the server's user_scripts_path."""
     config_dir: Path
-    """Folder: the one of the server's config.xml."""
+    """Folder of the server's config.xml."""
     config: Path
     """File: the configuration of Rerank."""
 
@@ -45,7 +45,7 @@ class InstallPaths(NamedTuple):
 
     @property
     def masking_rules(self) -> Path:
-        """query_masking_rules."""
+        """The file of query_masking_rules."""
         return self.config_dir / "config.d" / masking.FILE
 
     @property

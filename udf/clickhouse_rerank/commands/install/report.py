@@ -32,7 +32,7 @@ To drop the wrappers:
 
 
 def install_lines(paths: InstallPaths, plan: InstallPlan, *, dry_run: bool) -> Iterator[str]:
-    """The lines to print; with `dry_run` also the files' texts, but never that of a file that the operator changed."""
+    """The lines to print; with `dry_run` also the files' texts, but no text of a file that the operator changed."""
     for folder in plan.folders:
         yield f"{'would make' if dry_run else 'made'} folder {folder}\n"
     for path in plan.outdated:

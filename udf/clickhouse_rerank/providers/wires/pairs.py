@@ -33,7 +33,7 @@ def body(call: Call) -> object:
 
 
 def scores(payload: object, call: Call) -> Scores:
-    """One score per input: that of the label `score_label`, or of the one label whose name means "relevant"."""
+    """One score per input: the score of the label `score_label`, or of the one label whose name means "relevant"."""
     entries = _per_input(payload, len(call.documents))
     labels = {str(scored.get("label", "")) for entry in entries for scored in entry}
     label = call.score_label or _relevant_label(labels)
