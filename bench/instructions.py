@@ -19,7 +19,7 @@ from .instruction_work import TIMES
 
 COUNTS = Path(__file__).with_name("instructions.json")
 _WORK = Path(__file__).with_name("instruction_work.py")
-_MOST = 1.10
+_MAX_RATIO = 1.10
 _TOTAL = re.compile(r"^(?:totals|summary): ([0-9]+)", re.MULTILINE)
 _MISSING = (
     "bench-check counts instructions with valgrind. Install it: apt-get install valgrind, or dnf install valgrind."
@@ -71,7 +71,7 @@ def compared(counts: dict[str, int], committed: dict[str, int]) -> list[str]:
     for name, now in counts.items():
         then = committed.get(name)
         change = f"{100 * (now / then - 1):+7.1f} %" if then else "    new"
-        worse = then is not None and now > then * _MOST
+        worse = then is not None and now > then * _MAX_RATIO
         print(f"{name.ljust(width)}  {then if then is not None else '':>12}  {now:>12}  {change}{'  WORSE' * worse}")
         if worse:
             bad.append(name)
