@@ -67,9 +67,11 @@ async def hedged(first: Sending, send: Send[Sending], second: Sending, hedge: Se
             if not is_answered and (second.sent_at or not tasks[0].done()):
                 await asyncio.wait(tasks)
     finally:
-        for task in tasks:
+        rest = [task for task in tasks if not task.done()]
+        for task in rest:
             task.cancel()
-        await asyncio.wait(tasks)
+        if rest:
+            await asyncio.wait(rest)
     for task in tasks:
         if not task.cancelled():
             task.result()
