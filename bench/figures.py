@@ -21,11 +21,12 @@ Say = Callable[[str], None]
 _SMALL = Work(1000, 5, 100)
 _PER_MINUTE = 12_000
 _CALLS_A_TURN = 20
+_TAIL = "100~2~3000"
 
 
 def run(provider: Provider, sizes: Sizes, results: Results, say: Say) -> None:
     """Fill in these figures."""
-    for measure in (added_latency, codec, duplicates, memory, cold_start, outage, rate):
+    for measure in (added_latency, codec, duplicates, memory, cold_start, outage, rate, slow_answers):
         for figure in measure(provider, sizes):
             say(f"{figure.what}: {figure.measured} {figure.detail}")
             results.figures.append(figure)
@@ -133,6 +134,33 @@ def _ask_all(rows: int, url: str) -> float:
     with sql.Bench() as bench:
         bench.fill(work)
         return bench.rerank(work, url).wall_s
+
+
+def slow_answers(provider: Provider, sizes: Sizes) -> list[Figure]:
+    """Time of a query at a provider with a long tail, with others.hedge_ms against without."""
+    rounds = [isolated(_ask_slow, sizes.main.rows, provider.port, provider.url(_TAIL, 5)) for _ in range(sizes.rounds)]
+    ratio = median(hedged_s / plain_s for plain_s, hedged_s, _ in rounds)
+    plain, hedged, requests = (median(values) for values in zip(*rounds, strict=True))
+    return [
+        Figure(
+            f"{sizes.main.rows:,} rows, 100 ms but 2 % take 3 s, 64 in flight: time with hedge_ms / without",
+            f"{ratio:.2f}",
+            "<= 0.50",
+            ratio <= 0.5,
+            f"{hedged:.2f} s with, {plain:.2f} s without; {requests:.3f} requests a row",
+        )
+    ]
+
+
+def _ask_slow(rows: int, port: int, url: str) -> tuple[float, float, float]:
+    """(seconds without hedge_ms, seconds with it, requests a row with it)."""
+    work = replace(_SMALL, rows=rows)
+    with sql.Bench() as bench:
+        bench.fill(work)
+        plain = bench.rerank(work, url)
+        stats(port)
+        hedged = bench.rerank(work, url, others='{"hedge_ms":200}')
+        return plain.wall_s, hedged.wall_s, stats(port)["requests"] / rows
 
 
 def outage(provider: Provider, sizes: Sizes) -> list[Figure]:

@@ -27,7 +27,7 @@ class Provider:
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())
 
-    def url(self, latency_ms: int, items: int, status: int = 200) -> str:
+    def url(self, latency_ms: int | str, items: int, status: int = 200) -> str:
         """Where a client's base URL begins, for answers like this."""
         return f"http://127.0.0.1:{self.port}/{latency_ms}/{items}/{status}"
 

@@ -2,12 +2,14 @@
 
 The path says how: `/LATENCY_MS/ITEMS/STATUS/...` gives a prepared answer with so many scored items. STATUS@PER_MINUTE
 or STATUS@PER_MINUTE+hint refuses with 429, perhaps with Retry-After, what a bucket does not allow that fills at this
-rate and holds a second of it. `GET /stats` tells what happened since it was last asked. One thread, epoll, no HTTP
-library: it must cost less than what it measures.
+rate and holds a second of it. With LATENCY_MS~PERCENT~SLOW_MS, so many of the answers, drawn at random, are slow. `GET
+/stats` tells what happened since it was last asked. One thread, epoll, no HTTP library: it must cost less than what it
+measures.
 """
 
 import heapq
 import json
+import random
 import re
 import select
 import socket
@@ -18,6 +20,7 @@ _VIEW = memoryview(_BUFFER)
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 _STATS = b"/stats"
 _LIMIT = re.compile(rb"@([0-9]+)(\+hint)?")
+_TAIL = re.compile(rb"/[0-9]+~([0-9]+)~([0-9]+)/")
 
 
 class _Connection:
@@ -57,6 +60,9 @@ class _Server:
         self._connections: dict[int, _Connection] = {}
         self._answers: dict[bytes, tuple[float, bytes]] = {}
         self._buckets: dict[bytes, _Bucket] = {}
+        self._tails: dict[bytes, tuple[float, float]] = {}
+        """Path -> (share of its answers that are slow, their latency in seconds)."""
+        self._chance = random.Random(7)
         self._due: list[tuple[float, int, _Connection, bytes]] = []
         self._number = 0
         self._in_flight = 0
@@ -145,11 +151,17 @@ class _Server:
             limit = _LIMIT.search(connection.path)
             if limit:
                 self._buckets[connection.path] = _Bucket(int(limit[1]), bool(limit[2]))
+            tail = _TAIL.match(connection.path)
+            if tail:
+                self._tails[connection.path] = (int(tail[1]) / 100, int(tail[2]) / 1000)
         latency_s, answer = known
         self._requests += 1
         if connection.path in self._buckets and not self._buckets[connection.path].takes():
             self._send(connection, self._buckets[connection.path].refusal)
             return
+        if connection.path in self._tails:
+            share, slow_s = self._tails[connection.path]
+            latency_s = slow_s if self._chance.random() < share else latency_s
         self._number += 1
         self._in_flight += 1
         self._most = max(self._most, self._in_flight)
@@ -185,7 +197,7 @@ class _Server:
 
 
 def prepared(path: bytes) -> tuple[float, bytes]:
-    latency_ms, items, status = (int(part.partition(b"@")[0]) for part in path.split(b"/")[1:4])
+    latency_ms, items, status = (int(re.split(b"[@~]", part)[0]) for part in path.split(b"/")[1:4])
     if status != 200:
         return latency_ms / 1000, _framed(status, b'{"message":"out of order"}')
     # Best first, as providers answer; positions in no particular order.

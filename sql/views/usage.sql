@@ -9,8 +9,8 @@ SELECT toDate(time) AS day, *
 FROM file('rerank/usage*.jsonl', 'JSONEachRow', $$
     time DateTime64(3, 'UTC'), provider String, host String, model String, credential String, fallback UInt8,
     status String, error String, rows UInt64, degraded UInt64, documents UInt64, cached UInt64, requests UInt64,
-    attempts UInt64, answered UInt64, rate_limited UInt64, tokens Float64, search_units Float64,
-    waited_ms Float64, latency_ms Float64$$)
+    attempts UInt64, answered UInt64, rate_limited UInt64, hedged UInt64,
+    tokens Float64, search_units Float64, waited_ms Float64, latency_ms Float64$$)
 SETTINGS input_format_allow_errors_num = 1000000, input_format_skip_unknown_fields = 1, optimize_count_from_files = 0;
 
 -- Prices of providers, each from a given day, in the currency of your bill. Insert a row if a price changes or is missing.
@@ -71,7 +71,8 @@ FROM
 GROUP BY day, provider, model
 ORDER BY day, provider, model;
 
--- Failed calls, failed requests, requests refused with 429, and what happened to the rows.
+-- Failed calls, failed requests, requests refused with 429, and what happened to the rows. A request that others.hedge_ms
+-- sent twice fails at most once.
 CREATE OR REPLACE VIEW rerank.errors_per_day AS
 SELECT
     day,
@@ -82,7 +83,7 @@ SELECT
     if(calls = 0, 0, errors / calls) AS error_rate,
     countIf(u.status = 'cancelled') AS cancelled,
     sum(u.attempts) AS attempts,
-    sum(u.attempts) - sum(u.answered) AS failed,
+    sum(greatest(0, toInt64(u.attempts) - u.hedged - u.answered)) AS failed,
     if(attempts = 0, 0, failed / attempts) AS failure_rate,
     sum(u.rate_limited) AS rate_limited,
     sumIf(u.rows, u.fallback > 0 AND u.status = 'ok') AS rows_by_fallback,
@@ -98,7 +99,7 @@ WHERE error != ''
 GROUP BY day, provider, model, error
 ORDER BY day, provider, model, error;
 
--- Only calls that were answered by requests. In milliseconds.
+-- Only calls that were answered by requests. In milliseconds. `hedged`: requests sent a second time, by others.hedge_ms.
 CREATE OR REPLACE VIEW rerank.latency_per_day AS
 SELECT
     day,
@@ -108,7 +109,8 @@ SELECT
     quantile(0.5)(u.latency_ms) AS p50_ms,
     quantile(0.95)(u.latency_ms) AS p95_ms,
     max(u.latency_ms) AS longest_ms,
-    quantile(0.95)(u.waited_ms) AS p95_waited_ms
+    quantile(0.95)(u.waited_ms) AS p95_waited_ms,
+    sum(u.hedged) AS hedged
 FROM rerank.usage AS u
 WHERE status = 'ok' AND documents > cached
 GROUP BY day, provider, model

@@ -192,6 +192,29 @@ def test_sql_shows_what_the_provider_counted(provider: Provider, tmp_path: Path)
     assert not re.search(r"doc |fine|broken|the same|the-key", text)
 
 
+def test_a_hedge_is_no_failure_in_the_views(tmp_path: Path) -> None:
+    """A request that was sent twice fails once if neither was answered; both answers of a tie are no failure less."""
+    (tmp_path / "kept").mkdir()
+    counted = [(2, 1, 1), (2, 1, 0), (2, 1, 2), (1, 0, 0), (1, 0, 1)]
+    written = [
+        {
+            "time": "2026-01-01 00:00:00",
+            "status": "ok",
+            "documents": 1,
+            "attempts": sent,
+            "hedged": again,
+            "answered": got,
+        }
+        for sent, again, got in counted
+    ]
+    (tmp_path / "kept" / "usage.jsonl").write_text("".join(json.dumps(line) + "\n" for line in written))
+    views = VIEWS.replace("'rerank/usage*.jsonl'", f"'{tmp_path}/kept/usage*.jsonl'")
+    failed, hedged = in_engine(
+        tmp_path, views, "SELECT failed FROM rerank.errors_per_day", "SELECT hedged FROM rerank.latency_per_day"
+    )
+    assert (int(failed["failed"]), int(hedged["hedged"])) == (2, 3)
+
+
 def answered(one: Worker, *rows: Row) -> None:
     one.send(engine_bytes.chunk(list(rows), "JSONEachRow"))
     one.lines(len(rows))

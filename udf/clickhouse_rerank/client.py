@@ -5,12 +5,15 @@ Each attempt ends in one `Outcome`; `Client._report` tells it to admission, to t
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 
 from .admission import retry
 from .admission.deadline import Deadline
 from .admission.endpoint_admission import EndpointAdmission, EndpointAdmissions
+from .admission.hedge import hedged
 from .admission.outcome import Outcome
 from .admission.process_count import ProcessCounts
 from .admission.quota import quotas
@@ -36,6 +39,7 @@ _NOTHING_BILLED = BilledUnits()
 class _Attempt:
     """One attempt to have a request answered."""
 
+    is_hedge: bool = False
     outcome: Outcome = Outcome.CANCELLED
     sent_at: float = 0.0
     """When the request left, by the monotonic clock; 0 where it did not come to that."""
@@ -84,6 +88,17 @@ class _Attempt:
             self.outcome = Outcome.NOT_SENT
 
 
+@dataclass(slots=True, eq=False)
+class _Request:
+    """A request on its way: what is sent where, until when, and what counts it."""
+
+    part: Part
+    endpoint: Endpoint
+    deadline: Deadline
+    admission: EndpointAdmission
+    line: UsageLine
+
+
 class Client:
     """Asks endpoints for scores; learns, for each endpoint and key, how hard it may be asked.
 
@@ -105,6 +120,7 @@ class Client:
         """
         admission = self._admissions.of(endpoint.url, endpoint.key.reveal(), endpoint.host)
         ticket = admission.ticket()
+        request = _Request(part, endpoint, deadline, admission, line)
         patience = deadline.patience or Deadline(self._limits.rate_limit_wait_s)
         while True:
             async with admission.place(ticket):
@@ -113,7 +129,11 @@ class Client:
                 if not (admission.allows() or await _allowed_after_probe(endpoint, deadline, admission)):
                     raise admission.withheld(endpoint.provider.name)
                 for number in count(1):
-                    attempt = await self._attempt(part, endpoint, deadline, admission, line)
+                    if endpoint.options.hedge_ms is None:
+                        attempt = _Attempt()
+                        await self._send(request, attempt)
+                    else:
+                        attempt = await self._hedged(request, endpoint.options.hedge_ms / 1000, ticket)
                     if attempt.scores is not None:
                         return attempt.scores
                     pause_s = _pause_s(attempt, number, deadline, patience, admission)
@@ -134,11 +154,28 @@ class Client:
             limit = f"{self._limits.max_request_bytes >> 20} MiB"
             raise RequestRejectedError("TOO_LARGE", f"The request exceeds {limit}. Send fewer or shorter documents.")
 
-    async def _attempt(
-        self, part: Part, endpoint: Endpoint, deadline: Deadline, admission: EndpointAdmission, line: UsageLine
-    ) -> _Attempt:
+    async def _hedged(self, request: _Request, after_s: float, ticket: int) -> _Attempt:
+        """Send the request, and again if there is no outcome after `after_s`.
+
+        The hedge needs a place in flight of its own. Its ticket is older than those of the rows in line, so it gets
+        the next one.
+        """
+        admission = request.admission
+
+        async def hedge(attempt: _Attempt) -> None:
+            with suppress(ProviderFailedError):  # nobody may wait in line: the row lives by its first sending
+                async with admission.place(ticket):
+                    if admission.hedges.take() and admission.allows():
+                        await self._send(request, attempt)
+
+        attempt = await hedged(_Attempt(), partial(self._send, request), _Attempt(is_hedge=True), hedge, after_s)
+        if attempt.outcome is Outcome.ANSWERED:
+            admission.hedges.answered()
+        return attempt
+
+    async def _send(self, request: _Request, attempt: _Attempt) -> None:
         """Send the request, as far as the quota allows it, and report what comes of it."""
-        attempt = _Attempt()
+        part, endpoint, deadline = request.part, request.endpoint, request.deadline
         try:
             async with asyncio.timeout(max(0.0, deadline.left_s())):
                 if endpoint.credential in self._quotas:
@@ -148,7 +185,7 @@ class Client:
                 else:
                     headers = endpoint.signed(_HEADERS, part.body)
                 attempt.sent, attempt.sent_at = 1, time.monotonic()
-                line.begin_request(attempt.sent_at)
+                request.line.begin_request(attempt.sent_at, is_hedge=attempt.is_hedge)
                 self.counts.requests += 1
                 attempt.read(await self._transport.post(endpoint.url, headers, part.body), part, endpoint)
         except TimeoutError:
@@ -156,20 +193,20 @@ class Client:
         except RerankError as error:
             attempt.fail(error)
         finally:
-            self._report(attempt, admission, line)
-        return attempt
+            self._report(request, attempt)
 
-    def _report(self, attempt: _Attempt, admission: EndpointAdmission, line: UsageLine) -> None:
-        admission.report(attempt.outcome, attempt.sent_at, attempt.error)
+    def _report(self, request: _Request, attempt: _Attempt) -> None:
+        request.admission.report(attempt.outcome, attempt.sent_at, attempt.error)
         if attempt.sent_at:
-            line.end_request(
+            request.line.end_request(
                 attempt.sent,
                 attempt.billed,
                 is_answered=attempt.outcome is Outcome.ANSWERED,
                 is_rate_limited=attempt.outcome is Outcome.RATE_LIMITED,
             )
             self.counts.requests += attempt.sent - 1
-        self.counts.errors += attempt.error is not None
+        is_missed_hedge = attempt.is_hedge and not attempt.sent_at
+        self.counts.errors += attempt.error is not None and not is_missed_hedge
 
 
 def _pause_s(

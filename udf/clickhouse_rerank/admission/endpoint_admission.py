@@ -1,8 +1,8 @@
 """Admission to one endpoint with one key: what the client asks before it sends, and where it reports each outcome.
 
 A composition: `TicketQueue` says which request is next, `AdaptiveConcurrency` how many are in flight, `CircuitBreaker`
-whether the endpoint is asked at all, `RetryBudget` how many retries there are. Each has its states at the top of its
-module; `Outcome` says what each outcome is to them.
+whether the endpoint is asked at all, `RetryBudget` how many retries there are, `HedgeBudget` how many hedges. Each has
+its states at the top of its module; `Outcome` says what each outcome is to them.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from ..errors import ProviderFailedError, RerankError
 from . import retry
 from .circuit_breaker import CircuitBreaker
 from .concurrency import AdaptiveConcurrency
+from .hedge import HedgeBudget
 from .outcome import Outcome
 from .process_count import ProcessCount, ProcessCounts
 from .retry_budget import RetryBudget
@@ -50,6 +51,7 @@ class EndpointAdmission:
         self.allows = self._breaker.allows
         self.allows_after_probe = self._breaker.allows_after_probe
         self.take_retry = self._budget.take
+        self.hedges = HedgeBudget(self._budget)
         self._last_failure: ProviderFailedError | None = None
 
     @property

@@ -25,8 +25,9 @@ class TicketQueue:
     def __init__(self, has_room: Callable[[int], bool]) -> None:
         self._has_room = has_room
         self._tickets = count()
-        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
-        """A heap."""
+        self._arrivals = count()
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        """A heap. One ticket may be in it twice: a hedge that was cancelled stays until its turn."""
         self._error: ProviderFailedError | None = None
         self.in_flight = 0
 
@@ -56,7 +57,7 @@ class TicketQueue:
     async def wait(self, ticket: int) -> None:
         """Take a place when it is the ticket's turn. Errors: the one that the queue is closed with."""
         turn = asyncio.get_running_loop().create_future()
-        heappush(self._waiting, (ticket, turn))
+        heappush(self._waiting, (ticket, next(self._arrivals), turn))
         try:
             await turn
         except asyncio.CancelledError:
@@ -73,7 +74,7 @@ class TicketQueue:
     def admit(self) -> None:
         """Give places to those that wait, as far as there is room."""
         while self._waiting and self._has_room(self.in_flight):
-            _, turn = heappop(self._waiting)
+            *_, turn = heappop(self._waiting)
             if not turn.done():
                 self.in_flight += 1
                 turn.set_result(None)
@@ -82,7 +83,7 @@ class TicketQueue:
         """Fail each that waits, and each that comes until `reopen`."""
         self._error = error
         waiting, self._waiting = self._waiting, []
-        for _, turn in waiting:
+        for *_, turn in waiting:
             if not turn.done():
                 turn.set_exception(error.copy())
 

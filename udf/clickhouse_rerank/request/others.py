@@ -37,6 +37,8 @@ class Options:
     model: str = ""
     model_args: Mapping[str, object] = field(default_factory=dict)
     timeout_s: float | None = None
+    hedge_ms: float | None = None
+    """Milliseconds without an answer after which a request is sent a second time; None: never."""
     batch_size: int | None = None
     """Documents per request, in place of the provider's limit."""
     min_score: float | None = None

@@ -64,6 +64,8 @@ class UsageLine:
     """Of these, requests that returned scores."""
     rate_limited: int = 0
     """Of these, requests that were refused with 429."""
+    hedged: int = 0
+    """Of these, second sendings of a slow request: see others.hedge_ms."""
     tokens: float = 0
     """Tokens that the provider says it charges."""
     search_units: float = 0
@@ -75,9 +77,10 @@ class UsageLine:
     _began: float = field(default_factory=monotonic)
     _first_sent: float = 0.0
 
-    def begin_request(self, now: float) -> None:
+    def begin_request(self, now: float, *, is_hedge: bool = False) -> None:
         """Count a request when it is sent, at `now` of the monotonic clock: the process may end before it does."""
         self.attempts += 1
+        self.hedged += is_hedge
         self._first_sent = self._first_sent or now
 
     def end_request(self, sent: int, billed: BilledUnits, *, is_answered: bool, is_rate_limited: bool) -> None:
