@@ -116,7 +116,7 @@ class Client:
     async def scores(self, part: Part, endpoint: Endpoint, deadline: Deadline, line: UsageLine) -> Scores:
         """The scores that the endpoint gives for a request; `line` counts what that took.
 
-        Errors: RerankError; TIMEOUT at the deadline, whatever is going on.
+        Errors: RerankError; TIMEOUT at the deadline.
         """
         admission = self._admissions.of(endpoint.url, endpoint.key.reveal(), endpoint.host)
         ticket = admission.ticket()
@@ -214,8 +214,8 @@ def _pause_s(
 ) -> float | None:
     """Seconds until the next attempt; None where the row is to wait in line again.
 
-    Errors: the attempt's, where no other is of use or allowed; a copy, for the frame that raises it holds the attempt,
-    and an error that its own frames hold is kept, with all texts in them, until garbage is collected.
+    Errors: a copy of the attempt's error, if no further attempt is useful or allowed. Not the error itself: its
+    traceback would hold the frame, the frame holds the attempt, and the attempt holds the error and all texts.
     """
     error = attempt.error
     assert error is not None

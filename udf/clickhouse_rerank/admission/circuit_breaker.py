@@ -1,7 +1,7 @@
 """Whether to ask an endpoint at all: adaptive throttling, with one probe a second.
 
-The surplus is (asked - 2 x accepted) / (asked + 1) over the last 30 s: what a failing endpoint would refuse anyway. It
-is the probability that a request is withheld.
+The surplus is (asked - 2 x accepted) / (asked + 1) over the last 30 s. It is the share of requests that the endpoint
+would probably refuse, and so the probability that a request is withheld.
 
 state       event                          next        what happens
 CLOSED      request                        CLOSED      is sent
@@ -14,8 +14,8 @@ THROTTLING  request, not of the surplus    THROTTLING  is sent
 PROBING     request of the surplus, and
               no probe in the last second  PROBING     is sent as one more probe
               else                         PROBING     waits for the outcome: to withhold it would fail the query
-            answered                       CLOSED      the counts are cleared; those that wait are asked again
-            failed, rate limited           THROTTLING  those that wait are withheld
+            answered                       CLOSED      the counts are cleared; the waiting requests are asked again
+            failed, rate limited           THROTTLING  the waiting requests are withheld
             withdrawn                      THROTTLING  the same, and the next request may probe at once
 
 Any request that is in flight may end PROBING, for its outcome is the endpoint's latest.

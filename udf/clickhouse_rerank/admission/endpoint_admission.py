@@ -72,7 +72,7 @@ class EndpointAdmission:
         return self._queue.in_flight > 1 or self._concurrency.has_answered_lately()
 
     def withheld(self, name: str) -> ProviderFailedError:
-        """The error of a request that is not sent to the provider `name`, with the reason of those that were."""
+        """The error of a request that is not sent to the provider `name`, with the last failure as the reason."""
         last = self._last_failure or ProviderFailedError("PROVIDER", f"{name} fails.")
         return ProviderFailedError(last.code, f"{last.message} Most requests failed of late, so this one was not sent.")
 
@@ -95,7 +95,7 @@ class EndpointAdmission:
             self._breaker.withdrawn()
 
     def _wait_after(self, sent_at: float, error: RerankError | None) -> None:
-        """Pause after a 429; fail all rows in line if a row may not wait for that long, or there is no hope."""
+        """Pause after a 429; fail all rows in line if the wait is longer than a row may wait, or nothing was answered for long."""
         stated = error if isinstance(error, ProviderFailedError) else None
         wait_s = self._concurrency.rate_limited(sent_at, stated.wait_s if stated else None)
         pause = self._concurrency.pause(wait_s)

@@ -10,7 +10,7 @@ from ..config.settings import Settings
 
 
 def shared_folder(settings: Settings) -> Path:
-    """The folder of the configuration, or one of this user's own among the system's temporary files."""
+    """The configured folder, or else this user's own folder among the system's temporary files."""
     if settings.limits.counters:
         return Path(settings.limits.counters)
     try:

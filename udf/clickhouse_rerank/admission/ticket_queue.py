@@ -5,7 +5,7 @@ OPEN    enter, room      OPEN    a place is taken, unless others wait
         enter, no room   OPEN    the ticket waits
         leave, admit     OPEN    while there is room, the oldest ticket that waits gets a place
         cancelled        OPEN    the ticket waits no more; a place that it just got goes to the next
-        close            CLOSED  each that waits gets the error
+        close            CLOSED  each waiting ticket gets the error
 CLOSED  enter            CLOSED  gets the error
         leave            CLOSED  -
         reopen           OPEN    -

@@ -2,5 +2,5 @@
 
 Owns the transport with its connections, TLS and name look-up, the SSRF guard, and the reading of error responses with
 keys and texts redacted. Refuses to retry, to wait or to choose an endpoint. The client enters; the reranker asks the
-SSRF guard for a dry run; worker and reranker pass on another `Transport` where a test or a benchmark brings one.
+SSRF guard for a dry run; a test or a benchmark passes another `Transport` through worker and reranker.
 """

@@ -1,7 +1,7 @@
 """A provider's response -> its JSON, or the error that it amounts to, with the provider's words redacted.
 
-Status and body -> `Meaning` -> error. What single providers mean by their errors stands in their records
-(`providers.error_rules`); here is what holds for all.
+Status and body -> `Meaning` -> error. Rules for the errors of one provider are in its record (`providers.error_rules`);
+this module has the rules that hold for all providers.
 """
 
 import re
