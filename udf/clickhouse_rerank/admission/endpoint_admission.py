@@ -95,7 +95,7 @@ class EndpointAdmission:
             self._breaker.withdrawn()
 
     def _wait_after(self, sent_at: float, error: RerankError | None) -> None:
-        """Pause after a 429; fail all rows in line if the wait is longer than a row may wait, or nothing was answered for long."""
+        """Pause after a 429; fail all rows in line if the wait is too long for a row, or no answer came for long."""
         stated = error if isinstance(error, ProviderFailedError) else None
         wait_s = self._concurrency.rate_limited(sent_at, stated.wait_s if stated else None)
         pause = self._concurrency.pause(wait_s)

@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from ..errors import ProviderFailedError
 
 ATTEMPTS = 3
-"""The most attempts for one request. A second sending by the transport, after a kept connection died, does not count."""
+"""The most attempts for one request. A second sending by the transport after a kept connection died does not count."""
 
 ATTEMPTS_OF_HEALTHY = 6
 """The same for an endpoint that answers nearly all: with one fault in a hundred, some of 100,000 rows meet three."""
