@@ -66,8 +66,15 @@ def shake(context: ssl.SSLContext) -> Greeter:
     """A server that shakes hands and takes what comes."""
 
     def greet(connection: socket.socket) -> None:
-        with context.wrap_socket(connection, server_side=True) as secured:
-            greeter.received.append(secured.recv(1 << 16))
+        try:
+            with context.wrap_socket(connection.dup(), server_side=True) as secured:
+                greeter.received.append(secured.recv(1 << 16))
+        except ssl.SSLError:
+            # Closed with unread bytes, the connection is reset, and the client may see that before it sees the alert.
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(1 << 16):
+                pass
+            raise
 
     greeter = Greeter(greet)
     return greeter

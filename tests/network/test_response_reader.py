@@ -159,3 +159,46 @@ def test_a_reader_that_is_closed_needs_no_search_for_garbage() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_a_trailer_is_no_header() -> None:
+    """It comes behind the body, and says nothing about it."""
+    data = OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nContent-Encoding: gzip\r\nRetry-After: 9\r\n\r\n"
+    for size in SIZES:
+        reader = read(data, size)
+        assert (reader.is_complete, reader.body, reader.headers) == (True, b"hello", {"transfer-encoding": "chunked"})
+
+
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+ENDLESS = {
+    "interim responses": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "an extension of a chunk": (CHUNKED + b"5;", b"a"),
+    "zeros of a chunk's length": (CHUNKED, b"00000000001\r\nx\r\n"),
+    "a trailer's name": (CHUNKED + b"5\r\nhello\r\n0\r\n", b"a"),
+    "a trailer's value": (CHUNKED + b"5\r\nhello\r\n0\r\nA: ", b"a"),
+    "trailers": (CHUNKED + b"5\r\nhello\r\n0\r\n", b"A: b\r\n"),
+}
+
+
+@pytest.mark.fault("F24")
+@pytest.mark.parametrize("size", [999, 60_000])
+@pytest.mark.parametrize("name", ENDLESS)
+def test_what_has_no_end_beside_the_body_is_refused(name: str, size: int) -> None:
+    """Although each piece of it is well-formed: it costs time, and some of it memory, and the cap counts the body."""
+    begin, piece = ENDLESS[name]
+    with pytest.raises(MalformedError):
+        read(begin + piece * (1_000_000 // len(piece)), size)
+
+
+def test_a_body_in_chunks_of_two_bytes_is_read() -> None:
+    """However large it is."""
+    body = b"2\r\nab\r\n" * 50_000 + b"0\r\n\r\n"
+    assert read(CHUNKED + body, 1000).body == b"ab" * 50_000
+
+
+def test_bytes_behind_the_answer_of_a_proxy_are_seen() -> None:
+    """Before TLS, a host says nothing: what comes is not from it."""
+    for more, is_reusable in ((b"", True), (b"x", False)):
+        reader = ResponseReader(0, ends_with_head=True)
+        reader.feed(OK + b"\r\n" + more)
+        assert (reader.is_complete, reader.is_reusable) == (True, is_reusable)

@@ -7,7 +7,7 @@
 | asking | the response is complete, and the connection can be kept | idle |
 | asking | the response is complete otherwise, wrong or too large, or the task is cancelled | closed |
 | asking | the body is large | paused, until memory is reserved for it; then asking |
-| any | the server closes the connection | closed |
+| any | the server ends its side of the connection, or all of it | closed |
 """
 
 import asyncio
@@ -26,6 +26,7 @@ class Connection(asyncio.Protocol):
         self._reader: ResponseReader | None = None
         self._turn: asyncio.Future[None] | None = None
         self._is_reserved = False
+        self._lost: Exception | None = None
 
     @property
     def transport(self) -> asyncio.Transport:
@@ -46,7 +47,7 @@ class Connection(asyncio.Protocol):
         """Send a request, and feed `reader` until the response is complete.
 
         Errors: those of `ResponseReader.feed`; an OSError, of TLS too, when the connection ends before. After an error,
-        and after a response that does not let it be kept, the connection is closed.
+        when the task is cancelled, and after a response that does not let it be kept, the connection is closed.
         """
         reserved = 0
         self._reader, self._is_reserved = reader, False
@@ -58,17 +59,25 @@ class Connection(asyncio.Protocol):
             if not reader.is_complete:
                 # Only a large body wakes this task early. The server is held back until there is memory for the body.
                 reserved = await held.reserve(reader.reservation)
-                self._is_reserved = True
-                self._turn = asyncio.get_running_loop().create_future()
-                self.transport.resume_reading()
-                await self._turn
+                if self._lost is not None:
+                    raise self._lost  # while this task waited for memory: nothing would wake it any more
+                if not reader.is_complete:
+                    self._is_reserved = True
+                    self._turn = asyncio.get_running_loop().create_future()
+                    self.transport.resume_reading()
+                    await self._turn
+            # A server may answer before it has read the request. What is still to be sent would go before the next one.
+            if not reader.is_reusable or self.transport.get_write_buffer_size():
+                self.close()
+        except BaseException:
+            # Whatever the reader says: a response can be complete and refused, or complete while the task is cancelled.
+            self.close()
+            raise
         finally:
             self._reader = self._turn = None
             reader.close()
             if reserved:
                 held.release(reserved)
-            if not reader.is_reusable:
-                self.close()
 
     # --- called by the event loop
 
@@ -93,10 +102,22 @@ class Connection(asyncio.Protocol):
             self.transport.pause_reading()
             self._wake(None)
 
+    def eof_received(self) -> None:
+        """The server sends no more. The transport closes, but only when all is sent, which may never be."""
+        self._end(None)
+
     def connection_lost(self, error: Exception | None) -> None:
         """The connection has ended, by the server or by `close`."""
-        if self._reader is not None:
-            self._wake(None if self._reader.feed_eof() else error or ConnectionResetError())
+        self._end(error)
+
+    def _end(self, error: Exception | None) -> None:
+        reader = self._reader
+        if reader is None:
+            return
+        # A reset ends no body: only a connection that ends in good order does.
+        if not (reader.is_complete or (error is None and reader.feed_eof())):
+            self._lost = error or ConnectionResetError()
+        self._wake(self._lost)
 
     def _wake(self, error: Exception | None) -> None:
         if self._turn is None or self._turn.done():

@@ -9,7 +9,7 @@ import ipaddress
 import socket
 import ssl
 from collections import deque
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiohappyeyeballs import start_connection
 
@@ -75,11 +75,12 @@ class ConnectionPool:
         """Keep a connection for the next request of its route."""
         if not connection.is_open():
             return
-        if self._count >= _MAX_IDLE:
-            connection.close()
-            return
+        while self._count >= _MAX_IDLE:
+            self._close_one()
         loop = asyncio.get_running_loop()
-        self._idle.setdefault(route, deque()).append((loop.time(), connection))
+        # The routes stand in the order of their last use.
+        idle = self._idle[route] = self._idle.pop(route, deque())
+        idle.append((loop.time(), connection))
         self._count += 1
         if self._sweep is None:
             self._sweep = loop.call_later(_IDLE_S, self._close_idle)
@@ -108,6 +109,15 @@ class ConnectionPool:
             self._sweep.cancel()
             self._sweep = None
 
+    def _close_one(self) -> None:
+        """Close a connection of the route that was not used for longest."""
+        route, idle = next(iter(self._idle.items()))
+        if idle:
+            idle.popleft()[1].close()
+            self._count -= 1
+        if not idle:
+            del self._idle[route]
+
     def _close_idle(self) -> None:
         """Close what was not used for long, and look again as long as anything is kept."""
         loop = asyncio.get_running_loop()
@@ -132,36 +142,31 @@ class ConnectionPool:
         )
 
     async def _secured(self, opened: socket.socket, route: Route) -> Connection:
-        loop = asyncio.get_running_loop()
+        if route.scheme != "https":
+            return await _adopted(opened)
         try:
-            if route.scheme == "https":
-                host = route.host.strip("[]")
-                _, connection = await loop.create_connection(
-                    Connection, sock=opened, ssl=self._tls_context(), server_hostname=host
-                )
-            else:
-                _, connection = await loop.create_connection(Connection, sock=opened)
+            context = self._tls_context()
         except BaseException:
             opened.close()
             raise
-        return connection
+        return await _adopted(opened, ssl=context, server_hostname=route.host.strip("[]"))
 
     async def _open_through_proxy(self, route: Route) -> Connection:
         """A connection to the proxy, which then leads to the host: only the proxy looks the host up."""
         assert self._proxy is not None
         try:
             opened = await self._connected(self._proxy.host, self._proxy.port, Scope.ANY)
-            loop = asyncio.get_running_loop()
-            _, connection = await loop.create_connection(Connection, sock=opened)
+            connection = await _adopted(opened)
         except OSError:
             raise ProxyError from None
         target = f"{route.host}:{route.port}"
         try:
             await _connect(connection, target)
-            secured = await loop.start_tls(
+            secured = await asyncio.get_running_loop().start_tls(
                 connection.transport, connection, self._tls_context(), server_hostname=route.host.strip("[]")
             )
-            assert secured is not None
+            if secured is None:
+                raise ProxyError  # asyncio's answer when the connection was closed as the handshake began
             connection.connection_made(secured)
         except BaseException:
             connection.close()
@@ -174,6 +179,21 @@ class ConnectionPool:
         return self._tls
 
 
+async def _adopted(opened: socket.socket, **tls: Any) -> Connection:
+    """A connection over a socket, which is asyncio's from now on.
+
+    Closing the socket here, too, would be wrong: its number may be another connection's when asyncio lets go of it.
+    """
+    connection = Connection()
+    try:
+        await asyncio.get_running_loop().create_connection(lambda: connection, sock=opened, **tls)
+    except BaseException:
+        # asyncio closes it, but where TLS stands it would wait for the server to close it as well.
+        connection.close()
+        raise
+    return connection
+
+
 async def _connect(connection: Connection, target: str) -> None:
     """Ask a proxy to lead to host:port. Errors: ProxyError."""
     reader = ResponseReader(0, ends_with_head=True)
@@ -182,7 +202,8 @@ async def _connect(connection: Connection, target: str) -> None:
         await connection.exchange([request], reader, HeldBytes(1))
     except (OSError, MalformedError):
         raise ProxyError from None
-    if not 200 <= reader.status < 300:
+    # A proxy that says more than its head, or hangs up behind it, leads nowhere: the host does not speak first.
+    if not 200 <= reader.status < 300 or not connection.is_open():
         raise ProxyError
 
 

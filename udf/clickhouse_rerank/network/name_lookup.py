@@ -7,15 +7,26 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
 
 HOLD_S = 10.0
 _MAX_NAMES = 1000
 _MAX_ADDRESSES = 8
+_MAX_THREADS = 64
+"""The system's look-up blocks a thread, and a name whose servers are silent blocks it for many seconds. asyncio's own
+threads are so few that some such names would hold up all others."""
+
+
+@lru_cache(maxsize=1)
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_MAX_THREADS, "look-up")
 
 
 async def system_addresses(host: str) -> Sequence[str]:
     """The addresses of a name in the resolver's order. Errors: socket.gaierror, UnicodeError for no name."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    loop = asyncio.get_running_loop()
+    found = await loop.run_in_executor(_threads(), partial(socket.getaddrinfo, host, None, type=socket.SOCK_STREAM))
     return [str(sockaddr[0]) for _, _, _, _, sockaddr in found]
 
 

@@ -1,7 +1,8 @@
 """The bytes of one HTTP/1.1 response -> status, headers and body, by llhttp's strict parser. Pure: no socket, no clock.
 
-The limits are here: a head of 64 KiB, a body up to a cap, and of an error's body the first 64 KiB. Interim responses
-(1xx) are passed over. Bytes behind the end of a response are not used: they only make the connection unusable.
+The limits are here: a head of 64 KiB, interim responses (1xx) included, which are passed over; a body up to a cap, and
+of an error's body the first 64 KiB; as much framing as a body in small chunks needs. Trailers are not used. Bytes
+behind the end of a response are not used either: they only make the connection unusable.
 """
 
 import httptools
@@ -9,6 +10,8 @@ import httptools
 _MAX_HEAD_BYTES = 64 << 10
 _HEADER_EXTRA_BYTES = 4  # colon, space, CR LF
 _MAX_ERROR_BYTES = 64 << 10
+_MAX_FRAMING = 4
+"""Bytes that are not body, for each byte of the body. What exceeds it has no end: extensions of chunks, trailers."""
 SMALL_BYTES = 64 << 10
 """A body up to this size needs no reservation of memory."""
 
@@ -36,11 +39,11 @@ class ResponseReader:
         "_body",
         "_cap",
         "_ends_with_head",
+        "_fed_bytes",
         "_header_bytes",
         "_in_head",
         "_length",
         "_parser",
-        "_unparsed_bytes",
         "body_bytes",
         "has_begun",
         "headers",
@@ -54,8 +57,7 @@ class ResponseReader:
         self._cap = max_body_bytes
         self._ends_with_head = ends_with_head
         self._header_bytes = 0
-        self._unparsed_bytes = 0
-        """Of a head that has not ended, at most."""
+        self._fed_bytes = 0
         self._in_head = True
         self._length: int | None = None
         self._body: bytes | bytearray = b""
@@ -89,6 +91,7 @@ class ResponseReader:
     def feed(self, data: bytes) -> None:
         """Take bytes in. Errors: MalformedError, TooLargeError, CompressedError; nothing more may be fed then."""
         self.has_begun = True
+        self._fed_bytes += len(data)
         assert self._parser is not None
         try:
             self._parser.feed_data(data)
@@ -96,11 +99,11 @@ class ResponseReader:
             if not self.is_complete:
                 raise MalformedError from None
             self.is_reusable = False
-        if self._in_head:
-            self._unparsed_bytes += len(data)
-        if self._unparsed_bytes > _MAX_HEAD_BYTES or self._header_bytes > _MAX_HEAD_BYTES:
+        framing = self._fed_bytes - self.body_bytes
+        is_endless = not self.is_complete and framing > _MAX_HEAD_BYTES + _MAX_FRAMING * self.body_bytes
+        if is_endless or self._header_bytes > _MAX_HEAD_BYTES:
             raise MalformedError
-        if not self._in_head:
+        if not (self._in_head or self._ends_with_head):
             self._check_body()
 
     def close(self) -> None:
@@ -143,6 +146,8 @@ class ResponseReader:
         if self.is_complete:
             return
         self._header_bytes += len(name) + len(value) + _HEADER_EXTRA_BYTES
+        if not self._in_head:
+            return  # a trailer
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         if key == "content-encoding" and key in self.headers:
             self.headers[key] += f",{text}"
@@ -162,8 +167,10 @@ class ResponseReader:
             self.is_complete = self.is_reusable = True
 
     def on_body(self, piece: bytes) -> None:
-        """A piece of the body."""
-        if not self.is_complete:
+        """A piece of the body, or what a proxy sends behind its head."""
+        if self.is_complete:
+            self.is_reusable = False
+        else:
             # Most bodies come in one piece. The pieces of others are not kept beside each other: that would cost the
             # memory of the body twice.
             if not self._body:
@@ -178,7 +185,7 @@ class ResponseReader:
         """The response, or an interim one, ends."""
         if self._in_head:
             self.headers = {}
-            self._header_bytes = self._unparsed_bytes = 0
+            self._header_bytes = 0
         elif not self.is_complete:
             assert self._parser is not None
             self.is_complete = True
