@@ -113,3 +113,27 @@ def test_headers_are_found_in_lower_case(provider: Provider) -> None:
     assert type(response.headers) is dict and type(response.body) is bytes
     assert response.headers["retry-after"] == "1"
     assert all(type(text) is str and name == name.lower() for name, text in response.headers.items())
+
+
+BAD = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n"
+
+
+@pytest.mark.fault("F19")
+@pytest.mark.parametrize("stays", [False, True], ids=["that closes", "that stays open"])
+def test_a_bad_chunk_behind_a_good_one_fails_its_row_when_it_comes(provider: Provider, stays: bool) -> None:
+    """The row has minutes left, and the server may never close the connection: nothing is waited for."""
+    provider.reset(lambda _: raw(BAD, close=not stays))
+
+    async def run() -> str:
+        reranker = Reranker(settings(row_deadline_s=300.0))
+        try:
+            async with asyncio.timeout(HANG_S):
+                await reranker.rank(row(provider.url))
+        except ProviderFailedError as error:
+            return error.code
+        finally:
+            await reranker.aclose()
+        return "OK"
+
+    assert asyncio.run(run()) == "PROTOCOL"
+    assert len(provider.requests) == 1

@@ -98,7 +98,13 @@ def cohere(request: Request) -> Reply:
 class Provider:
     """The server; `script` answers each request, `requests` keeps them."""
 
-    def __init__(self, script: Script = cohere, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
+    def __init__(
+        self,
+        script: Script = cohere,
+        tls: ssl.SSLContext | None = None,
+        port: int = 0,
+        listener: socket.socket | None = None,
+    ) -> None:
         self.script = script
         self.drops: Callable[[int], bool] = lambda connection: False
         """Which connections, by number from 1, are reset as soon as they are accepted."""
@@ -111,6 +117,7 @@ class Provider:
         self.arrived = threading.Semaphore(0)
         """Released once for each request that arrived."""
         self._tls = tls
+        self._listener = listener
         self.port = port
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
@@ -137,8 +144,11 @@ class Provider:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
+        where: dict[str, Any] = {"sock": self._listener}
+        if self._listener is None:
+            where = {"host": "127.0.0.1", "port": self.port}
         self._server = self._loop.run_until_complete(
-            asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=4096, limit=1 << 26, ssl=self._tls)
+            asyncio.start_server(self._serve, backlog=4096, limit=1 << 26, ssl=self._tls, **where)
         )
         self.port = self._server.sockets[0].getsockname()[1]
         self._started.set()

@@ -62,6 +62,7 @@ class Connection(asyncio.Protocol):
                 if self._lost is not None:
                     raise self._lost  # while this task waited for memory: nothing would wake it any more
                 if not reader.is_complete:
+                    reader.make_room()
                     self._is_reserved = True
                     self._turn = asyncio.get_running_loop().create_future()
                     self.transport.resume_reading()

@@ -5,6 +5,8 @@ of an error's body the first 64 KiB; as much framing as a body in small chunks n
 behind the end of a response are not used either: they only make the connection unusable.
 """
 
+import mmap
+
 import httptools
 
 _MAX_HEAD_BYTES = 64 << 10
@@ -60,7 +62,7 @@ class ResponseReader:
         self._fed_bytes = 0
         self._in_head = True
         self._length: int | None = None
-        self._body: bytes | bytearray = b""
+        self._body: bytes | bytearray | mmap.mmap = b""
         self.body_bytes = 0
         """Of the body so far."""
         self.has_begun = False
@@ -74,6 +76,8 @@ class ResponseReader:
     @property
     def body(self) -> bytes:
         """The body, of an error at most its first 64 KiB."""
+        if isinstance(self._body, mmap.mmap):
+            return self._body[: self.body_bytes]
         return bytes(self._body if self.status < 300 else self._body[:_MAX_ERROR_BYTES])
 
     @property
@@ -82,6 +86,16 @@ class ResponseReader:
         if self.status >= 300 or self.body_bytes <= SMALL_BYTES:
             return 0
         return self._length or self._cap
+
+    def make_room(self) -> None:
+        """Take the memory for a large body, which was reserved; errors: OSError.
+
+        Not from malloc: it would keep much of what is given back, and a body that grows there is for moments in memory
+        twice. Pages that the body does not reach cost nothing.
+        """
+        room = mmap.mmap(-1, max(self.reservation, self.body_bytes))
+        room[: self.body_bytes] = self._body
+        self._body = room
 
     @property
     def has_head(self) -> bool:
@@ -173,7 +187,11 @@ class ResponseReader:
         else:
             # Most bodies come in one piece. The pieces of others are not kept beside each other: that would cost the
             # memory of the body twice.
-            if not self._body:
+            if isinstance(self._body, mmap.mmap):
+                end = self.body_bytes + len(piece)
+                if end <= len(self._body):  # else the body exceeds the cap, which is seen when all of `data` is read
+                    self._body[self.body_bytes : end] = piece
+            elif not self._body:
                 self._body = piece
             elif isinstance(self._body, bytearray):
                 self._body += piece
