@@ -50,7 +50,7 @@ class Exchange:
         self.socket, self.connection = Socket(unsent), Connection()
         self.connection.connection_made(self.socket)
         self.reader = ResponseReader(CAP)
-        exchange = self.connection.exchange([b"request"], self.reader, held or HeldBytes(CAP))
+        exchange = self.connection.exchange([b"request"], self.reader, held or HeldBytes(CAP), "host")
         self.task = asyncio.create_task(exchange)
 
     async def begun(self) -> Exchange:
@@ -120,15 +120,15 @@ def test_a_connection_that_ends_while_its_row_waits_for_memory_fails_the_row() -
 
     async def run() -> None:
         held = HeldBytes(100)
-        reserved = await held.reserve(100)
+        reserved = await held.reserve(100, "other")
         one = await Exchange(held).begun()
         one.connection.data_received(OK + b"Content-Length: 100000\r\n\r\n" + b"x" * 90_000)
         await settled()
         one.connection.connection_lost(ConnectionResetError())
-        held.release(reserved)
+        held.release(reserved, "other")
         with pytest.raises(ConnectionResetError):
             await one.end()
-        assert await asyncio.wait_for(held.reserve(100), HANG_S) == 100
+        assert await asyncio.wait_for(held.reserve(100, "other"), HANG_S) == 100
 
     asyncio.run(run())
 

@@ -137,3 +137,28 @@ def test_a_bad_chunk_behind_a_good_one_fails_its_row_when_it_comes(provider: Pro
 
     assert asyncio.run(run()) == "PROTOCOL"
     assert len(provider.requests) == 1
+
+
+@pytest.mark.fault("F17")
+def test_large_bodies_without_end_do_not_stop_those_of_another_host(provider: Provider) -> None:
+    """They hold their share of the memory for large bodies until their rows give up, and no more."""
+    endless = Reply(body=b" " * 100_000, headers={"Content-Length": "200000"})
+    large = Reply(body=b" " * 150_000)
+    provider.reset(lambda request: {"/endless": endless, "/large": large}.get(request.path, answer()))
+
+    async def run() -> int:
+        limits = Limits(connect_s=1.0, max_held_bytes=400_000)
+        transport = HttpTransport(Network(allow_loopback=True), limits)
+        stuck = [asyncio.create_task(transport.post(f"{provider.url}/endless", {}, b"{}")) for _ in range(4)]
+        async with asyncio.timeout(HANG_S):
+            while sum(request.path == "/endless" for request in provider.requests) < len(stuck):
+                await transport.post(f"{provider.url}/small", {}, b"{}")
+            await transport.post(f"{provider.url}/small", {}, b"{}")
+            response = await transport.post(f"http://localhost:{provider.port}/large", {}, b"{}")
+        for task in stuck:
+            task.cancel()
+        await asyncio.gather(*stuck, return_exceptions=True)
+        await transport.aclose()
+        return len(response.body)
+
+    assert asyncio.run(run()) == 150_000

@@ -43,8 +43,8 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    async def exchange(self, request: Iterable[bytes], reader: ResponseReader, held: HeldBytes) -> None:
-        """Send a request, and feed `reader` until the response is complete.
+    async def exchange(self, request: Iterable[bytes], reader: ResponseReader, held: HeldBytes, host: str) -> None:
+        """Send a request to a host, and feed `reader` until the response is complete.
 
         Errors: those of `ResponseReader.feed`; an OSError, of TLS too, when the connection ends before. After an error,
         when the task is cancelled, and after a response that does not let it be kept, the connection is closed.
@@ -58,7 +58,7 @@ class Connection(asyncio.Protocol):
             await self._turn
             if not reader.is_complete:
                 # Only a large body wakes this task early. The server is held back until there is memory for the body.
-                reserved = await held.reserve(reader.reservation)
+                reserved = await held.reserve(reader.reservation, host)
                 if self._lost is not None:
                     raise self._lost  # while this task waited for memory: nothing would wake it any more
                 if not reader.is_complete:
@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
             self._reader = self._turn = None
             reader.close()
             if reserved:
-                held.release(reserved)
+                held.release(reserved, host)
 
     # --- called by the event loop
 

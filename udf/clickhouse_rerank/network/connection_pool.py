@@ -199,7 +199,7 @@ async def _connect(connection: Connection, target: str) -> None:
     reader = ResponseReader(0, ends_with_head=True)
     request = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode()
     try:
-        await connection.exchange([request], reader, HeldBytes(1))
+        await connection.exchange([request], reader, HeldBytes(1), target)
     except (OSError, MalformedError):
         raise ProxyError from None
     # A proxy that says more than its head, or hangs up behind it, leads nowhere: the host does not speak first.

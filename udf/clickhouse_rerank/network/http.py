@@ -98,7 +98,7 @@ class HttpTransport:
     async def _response(
         self, connection: Connection, target: _Target, request: tuple[bytes, ...], reader: ResponseReader, sent: int
     ) -> Response:
-        await connection.exchange(request, reader, self._held)
+        await connection.exchange(request, reader, self._held, target.url.host)
         self._pool.keep(target.route, connection)
         return Response(reader.status, reader.headers, reader.body, sent)
 
