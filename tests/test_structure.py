@@ -21,6 +21,7 @@ from clickhouse_rerank.providers import PROVIDERS
 from clickhouse_rerank.types import Row
 from conftest import ROOT, Worker, worker_environment
 from provider import Provider
+from trees import syntax_tree
 
 PACKAGE = Path(clickhouse_rerank.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -88,8 +89,7 @@ def module(file: Path) -> str:
 
 
 MODULES = {module(file): file for file in FILES}
-TREES = {file: ast.parse(file.read_text("utf-8")) for file in FILES}
-"""Parsed before any test runs: CPython 3.11 raises SystemError where garbage is collected while it parses."""
+TREES = {file: syntax_tree(file.read_text("utf-8")) for file in FILES}
 
 
 def room(name: str) -> str:
@@ -273,7 +273,7 @@ def test_a_worker_for_http_stays_small(provider: Provider, tmp_path: Path) -> No
 
 def test_the_launcher_has_no_logic() -> None:
     """The launcher imports the worker and calls it."""
-    tree = ast.parse((ROOT / "udf" / "rerank").read_text("utf-8"))
+    tree = syntax_tree((ROOT / "udf" / "rerank").read_text("utf-8"))
     kinds = [type(node) for node in tree.body]
     assert kinds == [ast.Expr, ast.Import, ast.ImportFrom, ast.Expr]
 

@@ -84,7 +84,9 @@ def sql(tmp_path: Path, provider: Provider) -> Iterator[Command]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*, out: int, err: int, query: str = ROWS) -> subprocess.Popen[bytes]:
-        words = [sys.executable, "-m", "clickhouse_rerank.commands.cli", "sql", query.format(url=provider.url)]
+        # A shell that runs the tests in the background ignores SIGINT, and its children inherit that.
+        words = ["env", "--default-signal=INT", sys.executable, "-m", "clickhouse_rerank.commands.cli", "sql"]
+        words.append(query.format(url=provider.url))
         process = subprocess.Popen(words, stdout=out, stderr=err, env=environment, start_new_session=True)
         started.append(process)
         for fd in {out, err} - {subprocess.PIPE}:

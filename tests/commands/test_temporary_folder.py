@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,10 +16,12 @@ import pytest
 
 from clickhouse_rerank.commands.temporary_folder import TemporaryFolder, remove_abandoned
 from conftest import worker_environment
-from provider import Provider, Reply, Request, cohere
+from provider import Provider, Reply
 
 HANG_S = 30.0
 CLI = (sys.executable, "-m", "clickhouse_rerank.commands.cli")
+DEFAULT_SIGNALS = ("env", "--default-signal=HUP,INT")
+"""A shell that runs the tests in the background ignores these signals, and its children inherit that."""
 QUERY = "SELECT Rerank('b', ['a', 'b'], 1, 'Cohere', '{url}', 'the-key', '')[1].2"
 PATTERN = "clickhouse-rerank-engine-*"
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -35,19 +36,12 @@ def place(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def silent(provider: Provider) -> Iterator[Provider]:
-    """A provider that does not answer until the test has ended."""
-    release = threading.Event()
-
-    def script(request: Request) -> Reply:
-        release.wait(HANG_S)
-        return cohere(request)
-
-    provider.reset(script)
+def silent(provider: Provider) -> Provider:
+    """A provider that does not answer."""
+    provider.reset(lambda _: Reply(never=True))
     while provider.arrived.acquire(blocking=False) or provider.gone.acquire(blocking=False):
         pass
-    yield provider
-    release.set()
+    return provider
 
 
 @pytest.fixture
@@ -58,7 +52,9 @@ def start(place: Path, silent: Provider) -> Iterator[Start]:
     def one(*arguments: str, before: tuple[str, ...] = (), **streams: int) -> subprocess.Popen[bytes]:
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, **streams}
         process = subprocess.Popen(
-            [*before, *CLI, *arguments], env=worker_environment(TMPDIR=str(place), TERM="xterm"), **streams
+            [*DEFAULT_SIGNALS, *before, *CLI, *arguments],
+            env=worker_environment(TMPDIR=str(place), TERM="xterm"),
+            **streams,
         )
         started.append(process)
         assert silent.arrived.acquire(timeout=HANG_S)

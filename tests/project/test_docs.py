@@ -33,6 +33,7 @@ from clickhouse_rerank.request.endpoint import resolve
 from conftest import ROOT, worker_environment
 from internet import Internet
 from pages import LINKED, PAGES, Block, anchors, blocks, links, statements
+from trees import syntax_tree
 
 REGION = "us-east-1"
 _ORIGIN = re.compile(r"http://[^/'\"\s]+")
@@ -234,7 +235,7 @@ def test_a_page_is_found_from_the_readme(page: Path) -> None:
 
 def raised() -> set[str]:
     """The codes that the package's source gives to anything that takes one, found where they stand as literals."""
-    trees = [ast.parse(file.read_text("utf-8")) for file in (ROOT / "udf").rglob("*.py")]
+    trees = [syntax_tree(file.read_text("utf-8")) for file in (ROOT / "udf").rglob("*.py")]
     takers = {name: place for tree in trees for name, place in _takers(tree)}
     codes = set()
     for call in (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)):
