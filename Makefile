@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: audit demo generate test peers chaos bench bench-check lint format lock dist dist-check docs clean
+.PHONY: audit demo generate test peers chaos bench bench-check bench-clients lint format lock dist dist-check docs clean
 
 demo: $(VENV)/.ready
 	$(BIN)/clickhouse-rerank demo
@@ -27,6 +27,10 @@ chaos: $(VENV)/.ready
 # Against the limit and against what people use today; writes bench/RESULTS.md. BENCH="--quick" shows that it runs.
 bench: $(VENV)/.ready .venv-bench/.ready
 	$(BIN)/python -m bench $(BENCH)
+
+# HTTP clients alone: ours and the libraries that it could be. It prints the figures and writes nothing.
+bench-clients: $(VENV)/.ready .venv-bench/.ready
+	$(BIN)/python -m bench.clients
 
 # Instructions of codec and planning against bench/instructions.json; needs valgrind. BENCH="--update" counts anew.
 bench-check: $(VENV)/.ready

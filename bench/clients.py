@@ -1,6 +1,6 @@
 """HTTP clients alone: the same POSTs to the benchmark's provider by ours and by the libraries that it could be.
 
-`python -m bench.clients` prints, for each client, wall time / ideal and processor time a call, a round after the other.
+`make bench-clients` prints, for each client, wall time / ideal and processor time a call, a round after the other.
 Ours runs in this environment, the others in the bench environment, each in a process of its own.
 """
 
