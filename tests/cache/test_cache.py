@@ -362,7 +362,17 @@ IN_KEY = {
     Call: {"query", "documents", "top_n"},
 }
 WITHOUT_EFFECT = {
-    Options: {"timeout_s", "batch_size", "min_score", "normalize", "on_error", "fallback", "cache", "dry_run"},
+    Options: {
+        "timeout_s",
+        "batch_size",
+        "min_score",
+        "normalize",
+        "on_error",
+        "fallback",
+        "hedge_ms",
+        "cache",
+        "dry_run",
+    },
     Endpoint: {"fallbacks", "chain_secrets"},
     Call: {"model", "fields", "score_label", "sends_top_n"},  # what plan.call takes from the endpoint
 }
