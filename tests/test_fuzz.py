@@ -22,7 +22,7 @@ from clickhouse_rerank.config.settings import Settings
 from clickhouse_rerank.engine.formats import FORMATS
 from clickhouse_rerank.engine.framing import Framing
 from clickhouse_rerank.errors import CallerError, ProtocolError, RerankError
-from clickhouse_rerank.network import responses
+from clickhouse_rerank.network import redaction, responses
 from clickhouse_rerank.network.transport import Response
 from clickhouse_rerank.providers import PROVIDERS
 from clickhouse_rerank.providers.base_url import parse_url, request_url
@@ -301,7 +301,7 @@ def test_fuzz_an_answer_and_its_words() -> None:
     @short(1200)
     @given(st.sampled_from([200, 200, 204, 302, 400, 401, 404, 424, 429, 500, 503, 529, 599]), headers, bodies())
     def target(status: int, headers: dict[str, str], body: bytes) -> None:
-        words = responses.error_message(body)
+        words = redaction.error_message(body)
         assert words.isprintable()
         try:
             responses.payload(Response(status, headers, body), ENDPOINT)

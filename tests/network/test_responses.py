@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clickhouse_rerank.errors import CODES, CallerError, ProviderFailedError, RequestRejectedError, RerankError
-from clickhouse_rerank.network import responses
+from clickhouse_rerank.network import redaction, responses
 from clickhouse_rerank.network.transport import Response
 from resolved import resolved
 
@@ -68,7 +68,7 @@ def error(reply: Response, provider: str = "Cohere", **others: object) -> Rerank
 @pytest.mark.parametrize("body", BODIES)
 def test_the_sentence_in_an_error_body_is_found(body: bytes) -> None:
     """Whatever its shape; on one line, without control characters and a final dot."""
-    said = responses.error_message(body)
+    said = redaction.error_message(body)
     assert " ".join(said.replace("[31m", "").split()) == SAYS
     assert said.isprintable()
     assert f"Cohere answered 400 ({said}). " in str(error(Response(400, {}, body)))

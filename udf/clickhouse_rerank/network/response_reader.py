@@ -97,11 +97,6 @@ class ResponseReader:
         room[: self.body_bytes] = self._body
         self._body = room
 
-    @property
-    def has_head(self) -> bool:
-        """Whether status and headers are known."""
-        return not self._in_head
-
     def feed(self, data: bytes) -> None:
         """Take bytes in. Errors: MalformedError, TooLargeError, CompressedError; nothing more may be fed then."""
         self.has_begun = True

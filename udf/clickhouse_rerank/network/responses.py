@@ -26,8 +26,6 @@ from ..types import Call
 from .redaction import error_message
 from .transport import Response
 
-__all__ = ["error_message", "payload"]
-
 _BUSY = Meaning(ProviderFailedError, "PROVIDER", "Try again later.", retryable=True)
 _BROKEN = _BUSY._replace(retryable=False)
 _NOT_SAID = Meaning(ProviderFailedError, "PROVIDER", "")

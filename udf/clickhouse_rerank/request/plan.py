@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from operator import itemgetter
 
 from ..errors import CallerError, RequestRejectedError
 from ..providers.wires import WIRES, encoded
@@ -10,8 +9,6 @@ from ..types import Call, Row, sendable
 from .endpoint import Endpoint
 
 _ENDING = 24
-_FLOAT32 = "f"
-_score = itemgetter(1)
 
 
 @dataclass(frozen=True, slots=True)
