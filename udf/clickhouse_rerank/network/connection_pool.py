@@ -5,7 +5,6 @@ to it is opened, and the address that was checked is the address that is connect
 """
 
 import asyncio
-import ipaddress
 import socket
 import ssl
 from collections import deque
@@ -132,8 +131,8 @@ class ConnectionPool:
 
     async def _connected(self, host: str, port: int, scope: Scope) -> socket.socket:
         """A socket that is connected to one of the host's addresses, each of which was checked."""
-        literal = _literal(host)
-        addresses = [literal] if literal else await self._names.addresses(host)
+        literal = ssrf_guard.parse_address(host.strip("[]"))
+        addresses = [str(literal)] if literal else await self._names.addresses(host)
         # One forbidden address among the answers refuses the name.
         if not all(ssrf_guard.is_allowed(address, scope) for address in addresses):
             raise BlockedError
@@ -226,14 +225,6 @@ def tls_context(network: Network) -> ssl.SSLContext:
 def route_of(url: Url, scope: Scope, *, is_proxied: bool) -> Route:
     """The route of a URL's requests."""
     return Route(url.scheme, url.host, url.port, scope, is_proxied)
-
-
-def _literal(host: str) -> str:
-    """The address that a host is; "" for a name."""
-    try:
-        return str(ipaddress.ip_address(host.strip("[]")))
-    except ValueError:
-        return ""
 
 
 def _address_info(address: str, port: int) -> tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]:

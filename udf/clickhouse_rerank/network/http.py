@@ -115,12 +115,7 @@ class HttpTransport:
             return ProviderFailedError("PROTOCOL", text)
         if isinstance(error, MalformedError):
             return ProviderFailedError("PROTOCOL", f"{where} does not speak HTTP as it should. Check base_url.")
-        if isinstance(error, ssl.SSLError):
-            return _tls_failure(error, url)
-        if _is_exhausted(error):
-            return _exhausted()
-        text = f"{where} closed the connection before its answer was complete."
-        return ProviderFailedError("CONNECT", text, retryable=True)
+        return _socket_failure(error, url, f"{where} closed the connection before its answer was complete.")
 
 
 def _request(target: _Target, headers: Mapping[str, str], body: bytes) -> tuple[bytes, ...]:
@@ -140,17 +135,26 @@ def _unopened(error: Exception, url: Url) -> RerankError:
         return CallerError("BAD_URL", "base_url has a host that begins with xn-- but is not a valid name. Correct it.")
     if isinstance(error, socket.gaierror):
         return ProviderFailedError("DNS", f"The host {url.host} has no address. Check base_url.", retryable=True)
-    if isinstance(error, ssl.SSLError):
-        return _tls_failure(error, url)
-    if _is_exhausted(error):
-        return _exhausted()
     if isinstance(error, ProxyError):
         text = f"The proxy in the server's network.proxy gave no connection to {url.host}. Check the proxy."
     elif isinstance(error, TimeoutError):
         text = f"{where} does not answer. Check base_url and the network."
     else:
         text = f"{where} refuses connections. Check base_url and the server."
-    return ProviderFailedError("CONNECT", text, retryable=True)
+    return _socket_failure(error, url, text)
+
+
+def _socket_failure(error: Exception, url: Url, otherwise: str) -> ProviderFailedError:
+    """The failure of TLS or of this machine, where it was one; else CONNECT with the sentence `otherwise`."""
+    if isinstance(error, ssl.SSLError):
+        return _tls_failure(error, url)
+    if _is_exhausted(error):
+        return ProviderFailedError(
+            "RESOURCE",
+            "The worker has no free socket, file descriptor or memory. Raise its limits, or run fewer queries.",
+            retryable=True,
+        )
+    return ProviderFailedError("CONNECT", otherwise, retryable=True)
 
 
 def _tls_failure(error: ssl.SSLError, url: Url) -> ProviderFailedError:
@@ -168,11 +172,3 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _is_exhausted(error: BaseException) -> bool:
     return any(isinstance(link, OSError) and link.errno in _EXHAUSTED for link in _chain(error))
-
-
-def _exhausted() -> ProviderFailedError:
-    return ProviderFailedError(
-        "RESOURCE",
-        "The worker has no free socket, file descriptor or memory. Raise its limits, or run fewer queries.",
-        retryable=True,
-    )

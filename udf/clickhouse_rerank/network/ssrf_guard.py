@@ -34,7 +34,7 @@ def check_host(url: Url, network: Network) -> Scope:
     host = url.host.strip("[]")
     if {host, url.host, f"{url.host}:{url.port}"} & set(network.allow_private):
         return Scope.ANY
-    literal = _address(host)
+    literal = parse_address(host)
     if network.allow_loopback and (host == "localhost" or (literal is not None and literal.is_loopback)):
         return Scope.LOOPBACK
     listed = any(host == name or (name[:1] == "." and host.endswith(name)) for name in network.allow_hosts)
@@ -61,7 +61,7 @@ def blocked(host: str) -> CallerError:
 
 def is_allowed(address: str, scope: Scope) -> bool:
     """Whether an IP address, as a resolver or a socket names it, is in the scope; False for what is no address."""
-    ip = _address(address)
+    ip = parse_address(address)
     if ip is None:
         return False
     if scope is Scope.ANY:
@@ -75,7 +75,8 @@ def is_allowed(address: str, scope: Scope) -> bool:
     return ip in _GLOBAL_V6 and not any(ip in network for network in _REFUSED_V6)
 
 
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The IP address that a text is; None for a name, and for an address in brackets."""
     try:
         return ipaddress.ip_address(text)
     except ValueError:

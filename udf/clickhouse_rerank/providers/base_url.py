@@ -12,6 +12,7 @@ _URL = re.compile(
     rf"(?P<scheme>https?)://(?P<host>{_LABEL}(?:\.{_LABEL})*|\[(?P<ipv6>[0-9a-f:.]+)\])(?::(?P<port>[0-9]{{1,5}}))?"
     r"(?P<path>(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]*)*)"
 )
+_PORTS = {"http": 80, "https": 443}
 _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}")
 _VERSION = re.compile(r"v[0-9]+(?:(?:alpha|beta)[0-9]*)?")
@@ -28,8 +29,7 @@ class Url(NamedTuple):
     @property
     def authority(self) -> str:
         """The host, with the port unless it is the scheme's own."""
-        default = {"http": 80, "https": 443}[self.scheme]
-        return self.host if self.port == default else f"{self.host}:{self.port}"
+        return self.host if self.port == _PORTS[self.scheme] else f"{self.host}:{self.port}"
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}{self.path}"
@@ -53,7 +53,7 @@ def parse_url(text: str, where: str = "base_url") -> Url:
         raise CallerError(
             "BAD_URL", f"{where} has a host that looks like a number. Write an IPv4 address as 192.0.2.1."
         )
-    port = int(match["port"] or {"http": 80, "https": 443}[match["scheme"]])
+    port = int(match["port"] or _PORTS[match["scheme"]])
     if not 0 < port < 65536:
         raise CallerError("BAD_URL", f"{where} has a port outside 1 to 65535.")
     return Url(match["scheme"], match["host"], port, match["path"])

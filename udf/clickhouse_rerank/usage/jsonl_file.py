@@ -102,10 +102,9 @@ class UsageFile:
 
     def _has_the_path(self) -> bool:
         try:
-            named, mine = self._path.lstat(), os.fstat(self._file)
+            return os.path.samestat(self._path.lstat(), os.fstat(self._file))
         except FileNotFoundError:
             return False
-        return (named.st_dev, named.st_ino) == (mine.st_dev, mine.st_ino)
 
     def _write(self, lines: bytes, size: int) -> None:
         # A machine that crashed may have left half a line.

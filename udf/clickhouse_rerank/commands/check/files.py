@@ -16,7 +16,7 @@ from ..install.manifest import read_manifest
 from ..install.paths import InstallPaths
 from .finding import Finding
 
-_INSTALL = "Run: clickhouse-rerank install"
+INSTALL = "Run: clickhouse-rerank install"
 
 
 def findings(paths: InstallPaths, account: SystemAccount) -> Iterator[Finding]:
@@ -65,7 +65,7 @@ def _installed(path: Path, account: SystemAccount, wanted: int) -> Iterator[Find
     if path.exists():
         yield _file(path, account, wanted, holds_keys=False)
     else:
-        yield Finding(False, f"{path} is missing. {_INSTALL}")
+        yield Finding(False, f"{path} is missing. {INSTALL}")
 
 
 def _file(path: Path, account: SystemAccount, wanted: int, *, holds_keys: bool) -> Finding:
@@ -117,7 +117,7 @@ def _manifest(paths: InstallPaths) -> Iterator[Finding]:
     if manifest.version != __version__:
         yield Finding(
             False,
-            f"{paths.registration} is from clickhouse-rerank {manifest.version}, but this is {__version__}. {_INSTALL}",
+            f"{paths.registration} is from clickhouse-rerank {manifest.version}, but this is {__version__}. {INSTALL}",
         )
     for path in paths.files():
         if path == paths.config or str(path) not in manifest.digests or not path.exists():

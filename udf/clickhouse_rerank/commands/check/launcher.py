@@ -16,7 +16,7 @@ from ...worker import READ_TIMEOUT_MS
 from ..install import artifacts
 from ..install.accounts import SystemAccount, interpreter_problem
 from ..install.paths import InstallPaths
-from .files import credential_values, may_exist
+from .files import INSTALL, credential_values, may_exist
 from .finding import Finding
 
 _MIN_PYTHON = (3, 11)
@@ -83,11 +83,10 @@ def _versions(launcher: Path, python: str, account: SystemAccount) -> Iterator[F
 
 def _answer(environment: Mapping[str, str], paths: InstallPaths, account: SystemAccount) -> Finding:
     """One row through the launcher, called as the registration says."""
-    install = "Run: clickhouse-rerank install"
     try:
         root = ElementTree.parse(paths.registration).getroot()  # noqa: S314 - the server's own files
     except (OSError, ElementTree.ParseError):
-        return Finding(False, f"{paths.registration} cannot be read as XML. Move it away. {install}")
+        return Finding(False, f"{paths.registration} cannot be read as XML. Move it away. {INSTALL}")
     function = next((f for f in root.iterfind("function") if f.findtext("name") == "Rerank"), None)
     words = (function.findtext("command") or "").split() if function is not None else []
     chunk = _CHUNKS.get(function.findtext("format") or "") if function is not None else None
@@ -95,12 +94,12 @@ def _answer(environment: Mapping[str, str], paths: InstallPaths, account: System
         return Finding(
             False,
             f"{paths.registration} does not register Rerank with the command {paths.launcher.name}. "
-            f"Move it away. {install}",
+            f"Move it away. {INSTALL}",
         )
     difference = "" if function is None else _difference(function)
     if difference:
         return Finding(
-            False, f"{paths.registration} has a {difference} that the worker does not support. Move it away. {install}"
+            False, f"{paths.registration} has a {difference} that the worker does not support. Move it away. {INSTALL}"
         )
     # The configuration needs variables with keys to be set, but the row needs none of the keys.
     keys = {name: "-" for name in credential_values(paths.config, "api_key_env") if environment.get(name)}
@@ -111,7 +110,7 @@ def _answer(environment: Mapping[str, str], paths: InstallPaths, account: System
     if message.startswith("Rerank: CONFIG: "):
         return Finding(False, message.removeprefix("Rerank: CONFIG: "))
     return Finding(
-        False, f"{paths.launcher} does not answer as {account.name} (exit code {code}). {message[:500] or install}"
+        False, f"{paths.launcher} does not answer as {account.name} (exit code {code}). {message[:500] or INSTALL}"
     )
 
 
