@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from . import contest, figures, growth, report, sql
-from .processes import isolated
+from .processes import BENCH_PYTHON, isolated
 from .provider import Provider
 from .record import FULL, QUICK, Results, Sizes
 
@@ -59,7 +59,7 @@ def _write(folder: Path, results: Results, sizes: Sizes, load: float) -> None:
         if len(contestants) > 2
     }
     data = json.dumps({"contests": contests, "curves": [asdict(curve) for curve in results.curves]})
-    command = [str(contest.PYTHON), "-m", "bench.chart", str(chart.absolute())]
+    command = [str(BENCH_PYTHON), "-m", "bench.chart", str(chart.absolute())]
     subprocess.run(command, cwd=_HERE.parent, input=data, text=True, check=True)
     line = report.machine(isolated(sql.engine_version))
     (folder / "RESULTS.md").write_text(report.markdown(results, sizes, line, load, chart.name))

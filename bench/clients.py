@@ -7,19 +7,16 @@ Ours runs in this environment, the others in the bench environment, each in a pr
 import asyncio
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any
 
+from .processes import BENCH_PYTHON, printed
 from .provider import Provider
 from .work import KEY
 
-_ROOT = Path(__file__).parents[1]
-_BENCH_PYTHON = _ROOT / ".venv-bench" / "bin" / "python"
 _CALLS, _BYTES, _LATENCY_MS, _ROUNDS = 2000, 50_000, 100, 3
 _IN_FLIGHT = (64, 256)
 _PATIENCE_S = 300
@@ -103,17 +100,6 @@ async def _measure(name: str, url: str, in_flight: int) -> dict[str, float]:
     return {"ratio": wall_s / (_CALLS * _LATENCY_MS / 1000 / in_flight), "cpu_ms": 1000 * cpu_s / _CALLS}
 
 
-def _isolated(name: str, url: str, in_flight: int) -> dict[str, float]:
-    kept = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL") if key in os.environ}
-    python = sys.executable if name == "ours" else str(_BENCH_PYTHON)
-    command = [python, "-m", "bench.clients", name, url, str(in_flight)]
-    done = subprocess.run(command, cwd=_ROOT, env=kept, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{name} failed: {done.stderr.strip()[-2000:]}")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
 def main(arguments: Sequence[str]) -> None:
     """Measure one client and print it; without arguments, all of them."""
     if arguments:
@@ -126,7 +112,9 @@ def main(arguments: Sequence[str]) -> None:
         for in_flight in _IN_FLIGHT:
             for _ in range(_ROUNDS):
                 for name in CLIENTS:
-                    found.setdefault((in_flight, name), []).append(_isolated(name, url, in_flight))
+                    python = sys.executable if name == "ours" else BENCH_PYTHON
+                    measured = printed(python, "bench.clients", name, url, in_flight, environment={})
+                    found.setdefault((in_flight, name), []).append(measured)
     print(f"{_CALLS:,} POSTs of {_BYTES:,} B, {_LATENCY_MS} ms; the median of {_ROUNDS} rounds, and all rounds")
     for (in_flight, name), rounds in found.items():
         print(

@@ -1,21 +1,15 @@
 """The main work, by Rerank in SQL and by what people use today: contestants take turns, a round after the other."""
 
-import json
-import os
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 
 from . import peers, sql
-from .processes import isolated
+from .processes import BENCH_PYTHON, isolated, printed
 from .provider import Provider
 from .record import Contest, Contestant, Figure, Results, Sizes
 from .work import Work
 
-_ROOT = Path(__file__).parents[1]
-PYTHON = _ROOT / ".venv-bench" / "bin" / "python"
 OURS = {"JSONEachRow": "Rerank in SQL", "RowBinary": "Rerank in SQL, RowBinary"}
 _ONCE = {"serial", "httpx-kept"}
 """So slow that one look is enough."""
@@ -128,7 +122,6 @@ def _ours(format_name: str, work: Work, url: str, in_flight: int) -> tuple[float
 
 def _theirs(name: str, work: Work, url: str, in_flight: int, results: Results) -> tuple[float, float]:
     """A peer, run in the bench environment, with nothing of this process's in its own."""
-    kept = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL") if key in os.environ}
     quiet = {
         "HOME": "/nonexistent",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
@@ -136,14 +129,13 @@ def _theirs(name: str, work: Work, url: str, in_flight: int, results: Results) -
         "DO_NOT_TRACK": "1",
         "NO_PROXY": "*",
     }
-    sizes = map(str, (work.rows, work.documents, work.size, in_flight))
-    command = [str(PYTHON), "-m", "bench.peers", name, url, *sizes]
-    for _ in range(_PEER_TRIES):
-        done = subprocess.run(command, cwd=_ROOT, env=kept | quiet, capture_output=True, text=True, check=False)
-        if not done.returncode:
+    arguments = (name, url, work.rows, work.documents, work.size, in_flight)
+    for turn in range(1, _PEER_TRIES + 1):
+        try:
+            found = printed(BENCH_PYTHON, "bench.peers", *arguments, environment=quiet)
             break
-    else:
-        raise RuntimeError(f"{name} failed: {done.stderr.strip()[-2000:]}")
-    found = json.loads(done.stdout.splitlines()[-1])
+        except RuntimeError:
+            if turn == _PEER_TRIES:
+                raise
     results.versions[peers.PEERS[name].package] = found["version"]
     return found["wall_s"], found["cpu_s"]

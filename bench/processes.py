@@ -1,20 +1,40 @@
 """Processor time and memory of the worker processes, from /proc; and jobs in a process of their own."""
 
+import json
 import os
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_ROOT = Path(__file__).parents[1]
+BENCH_PYTHON = _ROOT / ".venv-bench" / "bin" / "python"
+"""The Python of the bench environment, which has the peers' packages."""
 
 
 def isolated(job: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
     """What the job returns, run in a new process: one engine each, and nothing left over from the last one."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(job, *arguments, **named).result()
+
+
+def printed(python: Path | str, module: str, *arguments: object, environment: Mapping[str, str]) -> dict[str, Any]:
+    """What a module of the benchmark prints last, as JSON; it runs with nothing of this process's environment.
+
+    Errors: RuntimeError where it fails.
+    """
+    kept = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL") if key in os.environ}
+    command = [str(python), "-m", module, *map(str, arguments)]
+    done = subprocess.run(command, cwd=_ROOT, env={**kept, **environment}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{module} {arguments[0]} failed: {done.stderr.strip()[-2000:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def workers() -> list[int]:
