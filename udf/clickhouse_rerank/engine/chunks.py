@@ -18,6 +18,8 @@ from .single_flight import SingleFlight
 _ROWS_PER_PLACE = 4
 """Rows at work for each row that may be in flight: some wait for their turn to be written."""
 _MAX_HELD_BYTES = 16 << 20
+_MAX_WAITING_ROWS = 1024
+"""Rows that were read and are not yet at work. More would not be answered sooner, and each takes memory."""
 _ONE_UNSCORED = Ranking([(0, math.nan)])
 
 
@@ -49,14 +51,16 @@ class Chunk:
     def free(self, size: int) -> None:
         """Stop counting a row of `size` bytes: its answer is ready."""
         self._held_bytes -= size
-        self._freed.set()
+        if not self.is_full():
+            self._freed.set()
 
     def is_full(self) -> bool:
-        """Whether the chunk holds many bytes of rows without an answer, and more rows are still to arrive."""
-        return self._held_bytes > _MAX_HELD_BYTES and self._arrived < self.rows
+        """Whether the chunk holds many rows, or many bytes of rows without an answer, and more are still to arrive."""
+        holds_much = self._held_bytes > _MAX_HELD_BYTES or self._queue.qsize() > _MAX_WAITING_ROWS
+        return holds_much and self._arrived < self.rows
 
     async def freed(self, timeout_s: float) -> None:
-        """Wait until `free` is called, at most `timeout_s` seconds."""
+        """Wait until the chunk is no longer full, at most `timeout_s` seconds."""
         self._freed.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):

@@ -6,7 +6,6 @@ items.
 """
 
 import math
-from collections.abc import Mapping
 
 from ...types import Scores
 
@@ -37,17 +36,22 @@ def read_scores(payload: object, documents: int, expected: int) -> Scores:
     items = _items(payload)
     scores: dict[int, float] = {}
     for item in items:
-        if not isinstance(item, Mapping):
+        if not isinstance(item, dict):
             raise MalformedError("has an item that is no object")
-        index = _index(item.get("index"), documents)
+        index = item.get("index")
+        if type(index) is not int or not 0 <= index < documents:
+            index = _index(index, documents)
         if index in scores:
             raise MalformedError(f"has the index {index} twice")
         for key in _SCORES:
             if key in item:
-                scores[index] = finite_score(item[key])
+                score = item[key]
                 break
         else:
             raise MalformedError("has an item without a score")
+        # A call for each item would cost as much as the rest: most scores are floats that a Float32 can hold.
+        is_usual = type(score) is float and -_FLOAT32_MAX <= score <= _FLOAT32_MAX
+        scores[index] = score + 0.0 if is_usual else finite_score(score)
     if len(scores) < expected:
         raise MalformedError(f"has {len(scores)} scores where {expected} were asked for")
     return list(scores.items())
@@ -61,9 +65,9 @@ def integer_of_digits(value: object) -> object:
 def _items(payload: object) -> list[object]:
     if isinstance(payload, list):
         return payload
-    if isinstance(payload, Mapping):
+    if isinstance(payload, dict):
         places = payload, payload.get("output")
-        found = [place[key] for place in places if isinstance(place, Mapping) for key in _LISTS if key in place]
+        found = [place[key] for place in places if isinstance(place, dict) for key in _LISTS if key in place]
         for items in found:
             if isinstance(items, list):
                 return items
