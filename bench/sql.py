@@ -27,7 +27,7 @@ class Run:
 def configuration(max_in_flight: int, folder: str) -> str:
     """The path of a configuration file with this limit; each call asks, also when it was asked before."""
     path = Path(folder) / "config.toml"
-    path.write_text(f"[limits]\nmax_in_flight = {max_in_flight}\n[cache]\nmemory_s = 0\n")
+    path.write_text(f"[limits]\nmax_in_flight = {max_in_flight}\nmax_calls = 1000000\n[cache]\nmemory_s = 0\n")
     return str(path)
 
 

@@ -30,7 +30,7 @@ HEAVY = {"boto3", "botocore", "chdb", "numpy"}
 ROOMS: dict[str, set[str]] = {
     "commands": {"worker", "engine", "reranker", "usage", "config", "providers", "types", "errors", "version"},
     "worker": {"engine", "reranker", "usage", "network", "config", "errors"},
-    "engine": {"reranker", "usage", "types", "errors"},
+    "engine": {"reranker", "usage", "config", "types", "errors"},
     "reranker": {
         "admission",
         "cache",

@@ -233,8 +233,10 @@ def test_min_score_and_normalize() -> None:
 
 
 def test_equal_scores_are_in_order_of_position() -> None:
-    """Also scores that only Float32 makes equal."""
-    assert [index for index, _ in ranked([0.5, 0.5 + 1e-12, 0.5 - 1e-12], min_score=0)] == [0, 1, 2]
+    """Scores that only Float32 or a sigmoid makes equal are not equal: the provider told them apart."""
+    assert [index for index, _ in ranked([0.5, 0.7, 0.5, 0.7])][:4] == [1, 3, 0, 2]
+    assert ranked([0.5, 0.5 + 1e-12, 0.5 - 1e-12], min_score=0) == [(1, 0.5), (0, 0.5), (2, 0.5)]
+    assert ranked([41.0, 42.0], normalize="sigmoid")[:2] == [(1, 1.0), (0, 1.0)]
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c", "", " "]), min_size=1, max_size=12), st.booleans())

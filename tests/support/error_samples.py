@@ -16,10 +16,10 @@ from certificates import Certificates
 from clickhouse_rerank.admission import retry
 from clickhouse_rerank.config import settings as configuration
 from clickhouse_rerank.config.credentials import Credential
-from clickhouse_rerank.config.settings import Limits, Settings
+from clickhouse_rerank.config.settings import Limits
+from clickhouse_rerank.engine.chunk_limits import check_rows
 from clickhouse_rerank.engine.formats import FORMATS
 from clickhouse_rerank.errors import CallerError, ProtocolError, ProviderFailedError, RerankError
-from clickhouse_rerank.reranker import Reranker
 from clickhouse_rerank.types import Secret
 from names import Names, no_such_name
 from provider import Provider, Reply
@@ -92,7 +92,7 @@ class Provoker:
             self._one(url=f"https://{HOST}/v1/rerank"),
             self._untrusted(),
             self._one(url=f"https://{FULL}/v1/rerank"),
-            self._raised(lambda: Reranker(Settings(limits=Limits(max_rows=65_536))).check_rows(1_048_576)),
+            self._raised(lambda: check_rows(1_048_576, Limits(max_rows=65_536))),
             self._raised(lambda: FORMATS["JSONEachRow"].decode(b"1\t2\n")),
             RerankError("INTERNAL", "KeyError at plan.py:42. Report it to clickhouse-rerank."),
         ]

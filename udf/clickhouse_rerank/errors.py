@@ -98,9 +98,11 @@ CODES: dict[str, Code] = {
         "Put `LIMIT` before `groupArray`, or ask the operator to raise `limits.max_documents`.",
     ),
     "TOO_MANY_ROWS": Code(
-        "A block has more rows than the server allows.",
-        "The setting `max_block_size` is higher than `limits.max_rows`.",
-        "Lower `max_block_size`, or ask the operator to raise `limits.max_rows`.",
+        "A block has more rows, or needs more calls, than the server allows.",
+        "The setting `max_block_size` is higher than `limits.max_rows`. Or more than `limits.max_calls` different rows "
+        "of a block may need a request, often because a condition that should leave rows out is evaluated after it.",
+        "Write the query so that [it calls only for the rows it needs](cost.md). Or lower `max_block_size`, or ask the "
+        "operator to raise the limit that the message names.",
     ),
     "REQUEST_LIMIT": Code(
         "A credential has used up the requests that the server allows it per minute.",
@@ -142,9 +144,11 @@ CODES: dict[str, Code] = {
         "Check that `base_url` is a rerank endpoint and that `provider` is the API it speaks.",
     ),
     "TIMEOUT": Code(
-        "No complete answer came before the row's deadline.",
+        "No complete answer came before the row's deadline. Or not all rows of a block were answered within "
+        "`deadline_s`.",
         "The provider is slow, the documents are many or long, or your own server is still loading the model.",
-        "Raise `timeout_s` or the server's `limits.row_deadline_s`, or send fewer or shorter documents.",
+        "Raise `timeout_s` or the server's `limits.row_deadline_s`, or send fewer or shorter documents. For a block, "
+        "raise `deadline_s` or lower `max_block_size`.",
     ),
     "CONNECT": Code(
         "The connection to the provider could not be opened, or it broke.",

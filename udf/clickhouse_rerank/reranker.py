@@ -16,12 +16,13 @@ from .admission.deadline import Deadline
 from .cache.scores import Cache, Lookup
 from .client import Client
 from .config.settings import Settings
-from .errors import CallerError, ProviderFailedError, RequestRejectedError
+from .errors import CallerError, ProviderFailedError, RequestRejectedError, RerankError
 from .network import ssrf_guard
 from .network.transport import Transport
 from .providers.base_url import parse_url
 from .request import plan, ranking
 from .request.endpoint import Endpoint, resolve
+from .request.others import Options
 from .types import Call, CallScores, Ranking, Row, RowScores, Scores
 from .usage import dry_run
 from .usage.recorder import RowUsage, UsageLine, UsageRecorder
@@ -72,13 +73,22 @@ class Reranker:
             usage.decide(degraded=degraded)
         return ranking.ranked(row, scores, answering)
 
-    def dry_run(self, row: Row) -> str | None:
-        """What ranking a row would send, as JSON, if the row's `others` ask for a dry run; else None.
+    def options(self, row: Row) -> Options:
+        """What the row's `others` say. Errors: CallerError."""
+        return self._endpoint(row).options
 
-        Errors: the errors of `rank` that need no response.
-        """
-        if not self._endpoint(row).options.dry_run:
-            return None
+    def may_need_request(self, row: Row, digest: bytes) -> bool:
+        """Whether ranking a row may need a request: no, if the worker scores it or the cache knows all its scores."""
+        try:
+            endpoint, positions = self._prepare(row)
+            if not positions or endpoint.provider.is_local or endpoint.options.dry_run:
+                return False
+            return self._cache.look(plan.call(row, positions, endpoint), endpoint, digest).missing is not None
+        except RerankError:
+            return False  # ranking the row reports it
+
+    def dry_run(self, row: Row) -> str:
+        """What ranking a row would send, as JSON. Errors: the errors of `rank` that need no response."""
         endpoint, positions = self._prepare(row)
         if endpoint.url:
             ssrf_guard.check_host(parse_url(endpoint.url), self._settings.network)
@@ -96,15 +106,6 @@ class Reranker:
         """Write pending lines of the usage log: with `every` all of them now, else only if they are due."""
         if every or self._usage.is_due():
             await self._usage.write()
-
-    def check_rows(self, rows: int) -> None:
-        """Errors: TOO_MANY_ROWS for a chunk with more rows than the operator allows."""
-        limit = self._settings.limits.max_rows
-        if rows > limit:
-            raise CallerError(
-                "TOO_MANY_ROWS",
-                f"A block may have {limit} rows (limits.max_rows); one has {rows}. Set max_block_size, or rank fewer.",
-            )
 
     def flush_cache(self) -> None:
         """Write pending scores to the cache's file; call it when there is no other work."""

@@ -97,7 +97,7 @@ async def _serve(streams: Streams, arguments: "_Arguments", transport: "Transpor
     chunks: asyncio.Queue[Chunk] = asyncio.Queue()
     reranker = Reranker(settings, transport)
     report = _end_process if arguments.bundled else streams.report
-    answerer = Answerer(reranker, fmt, settings.limits.max_in_flight, streams.write, report)
+    answerer = Answerer(reranker, fmt, settings.limits, streams.write, report)
 
     async def read_chunks() -> None:
         chunk = Chunk(0)

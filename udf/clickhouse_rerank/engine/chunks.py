@@ -2,15 +2,20 @@
 
 import asyncio
 import contextlib
+import itertools
 import math
+import struct
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from hashlib import sha256
 
+from ..config.tables import Limits
 from ..errors import RerankError
 from ..reranker import Reranker
 from ..types import Ranking, Row
 from ..usage.recorder import RowUsage
+from . import chunk_limits
 from .formats import Format
 from .ordered_tasks import OrderedTasks
 from .single_flight import SingleFlight
@@ -20,14 +25,17 @@ _ROWS_PER_PLACE = 4
 _MAX_HELD_BYTES = 16 << 20
 _MAX_WAITING_ROWS = 1024
 """Rows that were read and are not yet at work. More would not be answered sooner, and each takes memory."""
+_PLACE = struct.Struct("<If")
+"""A place in a packed ranking: position and score."""
 _ONE_UNSCORED = Ranking([(0, math.nan)])
 
 
 class Chunk:
-    """The rows of one chunk as they arrive. `rows` is their number, from the chunk's header."""
+    """The rows of one chunk as they arrive. `rows` is their number, from the header, which arrived at `began`."""
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
+        self.began = asyncio.get_running_loop().time()
         self._held_bytes = 0
         self._freed = asyncio.Event()
         self._is_dropped = False
@@ -59,6 +67,10 @@ class Chunk:
         holds_much = self._held_bytes > _MAX_HELD_BYTES or self._queue.qsize() > _MAX_WAITING_ROWS
         return holds_much and self._arrived < self.rows
 
+    def is_starved(self) -> bool:
+        """Whether no more rows come before rows that were taken are freed."""
+        return self._held_bytes > _MAX_HELD_BYTES and self._queue.empty()
+
     async def freed(self, timeout_s: float) -> None:
         """Wait until the chunk is no longer full, at most `timeout_s` seconds."""
         self._freed.clear()
@@ -87,13 +99,13 @@ class Answerer:
         self,
         reranker: Reranker,
         fmt: Format,
-        max_in_flight: int,
+        limits: Limits,
         write: Callable[[bytes], Awaitable[None]],
         report: Callable[[RerankError], Awaitable[None]],
     ) -> None:
         self._reranker = reranker
         self._format = fmt
-        self._max_rows = max_in_flight * _ROWS_PER_PLACE
+        self._limits = limits
         self._write = write
         self._report = report
 
@@ -101,11 +113,16 @@ class Answerer:
         """Write exactly `chunk.rows` answers. A failed row fails the query: one report, then empty answers."""
         counts = self._reranker.counts
         counts.of += chunk.rows
-        work = partial(self._answer_row, chunk, SingleFlight())
-        tasks = OrderedTasks(aiter(chunk), work, self._max_rows)
         written = 0
+        tasks: OrderedTasks[bytes, bytes] | None = None
         try:
-            self._reranker.check_rows(chunk.rows)
+            chunk_limits.check_rows(chunk.rows, self._limits)
+            calls = chunk_limits.CallCount(self._limits, self._reranker.may_need_request)
+            rows = aiter(chunk)
+            if chunk.rows > self._limits.max_calls:
+                rows = await self._counted_ahead(chunk, calls)
+            work = partial(self._answer_row, chunk, calls, SingleFlight())
+            tasks = OrderedTasks(rows, work, self._limits.max_in_flight * _ROWS_PER_PLACE)
             async for answers in tasks:
                 written += len(answers)
                 counts.rows += len(answers)
@@ -113,29 +130,65 @@ class Answerer:
                 await self._reranker.write_usage(every=written == chunk.rows)
                 await self._write(b"".join(answers))
         except RerankError as error:
-            await tasks.cancel()
+            if tasks is not None:
+                await tasks.cancel()
             await chunk.drain()
             await self._reranker.write_usage(every=True)
             # Before the empty answers: the engine raises what is on stderr when it has read its rows.
             await self._report(error)
             await self._write(self._format.EMPTY * (chunk.rows - written))
 
-    async def _answer_row(self, chunk: Chunk, flights: "SingleFlight[tuple[Ranking, RowUsage]]", raw: bytes) -> bytes:
+    async def _counted_ahead(self, chunk: Chunk, calls: chunk_limits.CallCount) -> AsyncIterator[bytes]:
+        """The rows of a chunk, after those that fit into memory were counted: too many fail before the first request.
+
+        Errors: TOO_MANY_ROWS; INPUT.
+        """
+        arriving = aiter(chunk)
+        ahead: deque[bytes] = deque()
+        while len(ahead) < chunk.rows and not chunk.is_starved():
+            ahead.append(await anext(arriving))
+            calls.add(self._format.decode(ahead[-1]), _digest(ahead[-1]))
+
+        async def rows() -> AsyncIterator[bytes]:
+            while ahead:
+                yield ahead.popleft()
+            async for row in arriving:
+                yield row
+
+        return rows()
+
+    async def _answer_row(
+        self, chunk: Chunk, calls: chunk_limits.CallCount, flights: "SingleFlight[tuple[bytes, RowUsage]]", raw: bytes
+    ) -> bytes:
         """The answer of a row, encoded. Equal rows are ranked once: ClickHouse repeats constant arguments."""
         size = len(raw)
         row = self._format.decode(raw)
-        digest = sha256(raw, usedforsecurity=False).digest()
+        digest = _digest(raw)
         del raw  # may be large, and the row may wait long
-        dry_run = self._reranker.dry_run(row)
-        if dry_run is not None:
+        options = self._reranker.options(row)
+        if options.dry_run:
             chunk.free(size)
-            return self._format.encode([dry_run], _ONE_UNSCORED)
-        (ranking, usage), is_repeat = await flights.result(digest, partial(self._rank, row, digest))
+            return self._format.encode([self._reranker.dry_run(row)], _ONE_UNSCORED)
+        if chunk.rows > self._limits.max_calls:
+            calls.add(row, digest)
+        (ranking, usage), is_repeat = await flights.result(
+            digest, partial(self._rank, row, digest, chunk.began, options.deadline_s)
+        )
         if is_repeat:
             self._reranker.count_repeat(usage)
         chunk.free(size)
-        return self._format.encode(row.documents, ranking)
+        return self._format.encode(row.documents, Ranking(list(_PLACE.iter_unpack(ranking))))
 
-    async def _rank(self, row: Row, digest: bytes) -> tuple[Ranking, RowUsage]:
+    async def _rank(self, row: Row, digest: bytes, began: float, deadline_s: float | None) -> tuple[bytes, RowUsage]:
+        """The ranking, packed: the rankings of a chunk are kept for equal rows. Errors: RerankError."""
         usage = RowUsage()
-        return await self._reranker.rank(row, usage, digest), usage
+        try:
+            async with asyncio.timeout_at(None if deadline_s is None else began + deadline_s):
+                ranking = await self._reranker.rank(row, usage, digest)
+        except TimeoutError:
+            raise chunk_limits.late(deadline_s) from None
+        return b"".join(itertools.starmap(_PLACE.pack, ranking)), usage
+
+
+def _digest(raw: bytes) -> bytes:
+    return sha256(raw, usedforsecurity=False).digest()

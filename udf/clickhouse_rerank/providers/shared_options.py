@@ -14,6 +14,7 @@ COMMON: Mapping[str, Option] = {
 NETWORK: Mapping[str, Option] = {
     **COMMON,
     "timeout_s": Option("number", low=0.001),
+    "deadline_s": Option("number", low=0.001),
     "hedge_ms": Option("number", low=1),
     "batch_size": Option("integer", low=1),
     "model_args": Option("object"),

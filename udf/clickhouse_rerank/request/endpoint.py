@@ -186,7 +186,7 @@ def _fallback(entry: Mapping[str, object], settings: Settings) -> Endpoint:
             hint = _misspelled(name, entry)
             raise CallerError("BAD_OTHERS", f"An entry of others.fallback needs {name} as a string.{hint}")
         arguments.append(value)
-    for name in ("fallback", "on_error"):
+    for name in ("fallback", "on_error", "deadline_s"):
         if name in entry:
             raise CallerError("BAD_OTHERS", f"An entry of others.fallback has {name}. It belongs beside fallback.")
     members = {name: value for name, value in entry.items() if name not in _Arguments._fields}

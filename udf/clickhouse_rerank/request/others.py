@@ -37,6 +37,8 @@ class Options:
     model: str = ""
     model_args: Mapping[str, object] = field(default_factory=dict)
     timeout_s: float | None = None
+    deadline_s: float | None = None
+    """Seconds for all rows of a block; None: each row has its own time only."""
     hedge_ms: float | None = None
     """Milliseconds without an answer after which a request is sent a second time; None: never."""
     batch_size: int | None = None

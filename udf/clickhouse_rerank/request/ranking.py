@@ -50,21 +50,24 @@ def row_scores(row: Row, positions: Sequence[int], call: Call, scores: CallScore
 
 
 def ranked(row: Row, scores: RowScores, endpoint: Endpoint) -> Ranking:
-    """The best `top_k` documents of a row, by score as Float32 and then by position.
+    """The best `top_k` documents of a row, by the provider's score and then by position.
 
-    Documents without a score come last, in input order. `min_score` leaves them out, and all documents below it.
+    The order is that of the scores before `normalize` and before they become Float32, where different scores may
+    become equal: a provider that returns the best few only has cut its list in this order. Documents without a score
+    come last, in input order. `min_score` leaves them out, and all documents below it.
     """
     options = endpoint.options
-    positions = [position for position, score in enumerate(scores) if score is not None]
-    values = [score for score in scores if score is not None]
+    scored = [pair for pair in enumerate(scores) if pair[1] is not None]
+    # The sort is stable, also in reverse: equal scores stay in order of position.
+    scored.sort(key=_score, reverse=True)
+    scored = scored[: row.top_k]
+    values = [score for _, score in scored if score is not None]
     if options.normalize == "sigmoid":
         values = [_sigmoid(value) for value in values]
-    # The sort is stable, also in reverse: equal scores stay in order of position.
-    pairs = sorted(zip(positions, array(_FLOAT32, values), strict=True), key=_score, reverse=True)
+    best = [(position, value) for (position, _), value in zip(scored, array(_FLOAT32, values), strict=True)]
     if options.min_score is not None:
         (least,) = array(_FLOAT32, [options.min_score])
-        return Ranking([pair for pair in pairs if pair[1] >= least][: row.top_k])
-    best = pairs[: row.top_k]
+        return Ranking([pair for pair in best if pair[1] >= least])
     if len(best) < min(row.top_k, len(row.documents)):
         unscored = [(position, math.nan) for position, score in enumerate(scores) if score is None]
         best += unscored[: row.top_k - len(best)]
