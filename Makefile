@@ -13,7 +13,7 @@ test: $(VENV)/.ready
 
 # All that is written from the code: tables in pages, their outputs, sql/functions, the fault matrix and copies.
 generate: $(VENV)/.ready
-	for file in project/test_readme project/test_docs project/test_dependencies project/test_demo_picture commands/test_cli \
+	for file in project/test_readme project/test_cost project/test_docs project/test_dependencies project/test_demo_picture commands/test_cli \
 	    commands/test_bundle commands/test_masking test_structure support/faults; do PYTHONPATH=tests:tests/support $(BIN)/python tests/$$file.py || exit 1; done
 
 # Real rerank servers on loopback, in environments of their own outside the repository; PEERS names some of them.

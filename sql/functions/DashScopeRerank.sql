@@ -1,2 +1,2 @@
 CREATE FUNCTION IF NOT EXISTS DashScopeRerank AS (query, documents, top_k) ->
-    Rerank(query, documents, top_k, 'DashScope', '', '', '');
+    Rerank(query, documents, if(length(query) + length(documents) GLOBAL IN (0), 0, top_k), 'DashScope', '', '', '');

@@ -1,2 +1,2 @@
 CREATE FUNCTION IF NOT EXISTS TogetherRerank AS (query, documents, top_k) ->
-    Rerank(query, documents, top_k, 'Together', '', '', '');
+    Rerank(query, documents, if(length(query) + length(documents) GLOBAL IN (0), 0, top_k), 'Together', '', '', '');

@@ -6,6 +6,13 @@ from collections.abc import Iterator
 from ..providers import PROVIDERS
 from .console import Console
 
+_GUARDED_TOP_K = "if(length(query) + length(documents) GLOBAL IN (0), 0, top_k)"
+"""top_k, as an expression that keeps the optimizer from moving a condition with the call into PREWHERE.
+
+There the call would be evaluated before conditions that leave rows out. The optimizer moves no GLOBAL IN (ClickHouse,
+MergeTreeWhereOptimizer). It must depend on an argument that is no constant, else it is folded away.
+"""
+
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Print the statements that create the wrappers."""
@@ -27,6 +34,6 @@ def statements(*, on_cluster: str = "", replace: bool = False) -> Iterator[tuple
             name,
             (
                 f"{create} {name}{cluster} AS (query, documents, top_k) ->\n"
-                f"    Rerank(query, documents, top_k, '{provider.name}', '', '', '');"
+                f"    Rerank(query, documents, {_GUARDED_TOP_K}, '{provider.name}', '', '', '');"
             ),
         )
