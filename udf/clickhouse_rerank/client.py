@@ -19,7 +19,7 @@ from .admission.process_count import ProcessCounts
 from .admission.quota import quotas
 from .admission.shared_folder import shared_folder
 from .config.settings import Settings
-from .errors import ProviderFailedError, RequestRejectedError, RerankError
+from .errors import ProviderFailedError, RerankError
 from .network import responses
 from .network.http import HttpTransport
 from .network.transport import Response, Transport
@@ -125,7 +125,6 @@ class Client:
         while True:
             async with admission.place(ticket):
                 deadline.begin()
-                self.check(part)
                 if not (admission.allows() or await _allowed_after_probe(endpoint, deadline, admission)):
                     raise admission.withheld(endpoint.provider.name)
                 for number in count(1):
@@ -147,12 +146,6 @@ class Client:
         """Close all connections."""
         await self._transport.aclose()
         self._process_counts.close()
-
-    def check(self, part: Part) -> None:
-        """Errors: TOO_LARGE for a request that the operator does not allow."""
-        if len(part.body) > self._limits.max_request_bytes:
-            limit = f"{self._limits.max_request_bytes >> 20} MiB"
-            raise RequestRejectedError("TOO_LARGE", f"The request exceeds {limit}. Send fewer or shorter documents.")
 
     async def _hedged(self, request: _Request, after_s: float, ticket: int) -> _Attempt:
         """Send the request, and again if there is no outcome after `after_s`.

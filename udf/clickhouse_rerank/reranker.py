@@ -41,13 +41,16 @@ class _Planned(NamedTuple):
 
 
 class Reranker:
-    """Ranks rows, many at a time. Owns the client, the cache and the usage log."""
+    """Ranks rows, many at a time. Owns the client, the cache and the usage log.
 
-    def __init__(self, settings: Settings, transport: Transport | None = None) -> None:
+    `transport` carries the requests. In a dry run, calls are planned and counted, and nothing is sent or kept.
+    """
+
+    def __init__(self, settings: Settings, transport: Transport | None = None, *, is_dry_run: bool = False) -> None:
         self._settings = settings
-        self._client = Client(settings, transport)
+        self._client = dry_run.PlanningClient() if is_dry_run else Client(settings, transport)
         self.counts = self._client.counts
-        self._cache = Cache(settings.cache)
+        self._cache = Cache(settings.cache, is_dry_run=is_dry_run)
         self._usage = UsageRecorder(settings.usage)
         self._resolve = lru_cache(maxsize=256)(self._resolve_anew)
 
@@ -94,8 +97,6 @@ class Reranker:
             ssrf_guard.check_host(parse_url(endpoint.url), self._settings.network)
         line = UsageLine()  # counts, but goes into no log
         parts = self._plan(row, positions, endpoint, line).parts if positions else ()
-        for part in parts:
-            self._client.check(part)
         return dry_run.text(endpoint, line.documents, line.cached, parts, self._settings.prices)
 
     def count_repeat(self, usage: RowUsage) -> None:
@@ -198,6 +199,7 @@ class Reranker:
             return _Planned(call, lookup, ())
         line.cached = line.documents - len(lookup.missing.documents)
         parts = plan.parts(lookup.missing, endpoint)
+        plan.check_sizes(parts, self._settings.limits.max_request_bytes)
         line.requests = len(parts)
         return _Planned(call, lookup, parts)
 

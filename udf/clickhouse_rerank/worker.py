@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
 
 _USAGE = (
     "clickhouse-rerank worker [--format JSONEachRow|TabSeparated|RowBinary] [--read-timeout-ms N] [--embedded] "
-    "[--bundled FOLDER] [--progress FOLDER]"
+    "[--bundled FOLDER] [--progress FOLDER] [--dry-run FOLDER]"
 )
 _AFTER_EOF_S = 0.8
 """Time to answer the last rows after the input has ended."""
 _POLL_FOR_EOF_S = 0.2
+DRY_RUN_LOG = "usage.jsonl"
+"""Name of the file that a dry run writes."""
 READ_TIMEOUT_MS = 120_000
 """command_read_timeout of the registration; `--read-timeout-ms` names another value."""
 _MARGIN_S = 5.0
@@ -42,11 +45,14 @@ _GC_THRESHOLD = 20_000
 def _settings(arguments: "_Arguments") -> "Settings":
     """Read the configuration, then delete the environment variables that may hold keys. Errors: CONFIG."""
     from .config.settings import load
+    from .config.tables import UsageSettings
 
     settings = load(os.environ, embedded=arguments.embedded, bundled=arguments.bundled)
     process_hardening.drop_secrets(
         os.environ, keep_aws=any(credential.uses_server_identity for credential in settings.credentials.values())
     )
+    if arguments.dry_run:
+        settings = replace(settings, usage=UsageSettings(path=f"{arguments.dry_run}/{DRY_RUN_LOG}", max_bytes=0))
     limits = settings.limits
     if limits.row_deadline_s + limits.rate_limit_wait_s + _MARGIN_S > arguments.read_timeout_ms / 1000:
         raise CallerError(
@@ -95,7 +101,7 @@ async def _serve(streams: Streams, arguments: "_Arguments", transport: "Transpor
     fmt = FORMATS[arguments.format_name]
     framing = Framing(fmt)
     chunks: asyncio.Queue[Chunk] = asyncio.Queue()
-    reranker = Reranker(settings, transport)
+    reranker = Reranker(settings, transport, is_dry_run=bool(arguments.dry_run))
     report = _end_process if arguments.bundled else streams.report
     answerer = Answerer(reranker, fmt, settings.limits, streams.write, report)
 
@@ -153,6 +159,8 @@ class _Arguments(NamedTuple):
     """Folder of the bundle that contains this worker; its registration has no stderr_reaction. "" for no bundle."""
     progress: str = ""
     """Folder for the file with the worker's progress; "" for none."""
+    dry_run: str = ""
+    """Folder for the usage log of a dry run, in which nothing is sent; "" for none."""
 
 
 def _arguments(argv: Sequence[str]) -> _Arguments:
@@ -164,7 +172,7 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
     for argument in rest:
         if argument == "--embedded":
             embedded = True
-        elif argument in ("--format", "--read-timeout-ms", "--bundled", "--progress"):
+        elif argument in ("--format", "--read-timeout-ms", "--bundled", "--progress", "--dry-run"):
             found[argument] = next(rest, "")
         else:
             raise ProtocolError(f"The worker does not know {argument[:40]!r}. Usage: {_USAGE}")
@@ -174,7 +182,8 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
         raise ProtocolError(f"The worker has no format {format_name[:40]!r}. Usage: {_USAGE}")
     if not timeout_ms.isdecimal():
         raise ProtocolError(f"The worker needs --read-timeout-ms as a number. Usage: {_USAGE}")
-    return _Arguments(format_name, embedded, int(timeout_ms), found.get("--bundled", ""), found.get("--progress", ""))
+    folders = (found.get(name, "") for name in ("--bundled", "--progress", "--dry-run"))
+    return _Arguments(format_name, embedded, int(timeout_ms), *folders)
 
 
 def _internal(error: Exception) -> RerankError:

@@ -19,6 +19,7 @@ from . import keys
 from .memory import ScoreMemory
 
 if TYPE_CHECKING:
+    from .shadowed_file import ShadowedFile
     from .sqlite_file import ScoreFile
 
 _MAX_ENDPOINTS = 256
@@ -26,8 +27,9 @@ _SCORE = struct.Struct("<d")
 
 
 class _Store(Protocol):
-    secret: bytes
-    """Key of the hashes that are the store's keys."""
+    @property
+    def secret(self) -> bytes:
+        """Key of the hashes that are the store's keys."""
 
     def get(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]: ...
 
@@ -68,11 +70,13 @@ class Lookup:
 
 
 class Cache:
-    """Uses the file if one is configured and usable, else the memory."""
+    """Uses the file if one is configured and usable, else the memory. A dry run reads the file and never writes it."""
 
-    def __init__(self, caching: CacheSettings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, caching: CacheSettings, clock: Callable[[], float] = time.monotonic, *, is_dry_run: bool = False
+    ) -> None:
         self._memory = ScoreMemory(caching.memory_s, clock) if caching.memory_s else None
-        self._file = _file(caching) if caching.path else None
+        self._file = _file(caching, is_dry_run=is_dry_run) if caching.path else None
         self._endpoint_bytes: dict[int, tuple[Endpoint, bytes]] = {}
 
     def look(self, call: Call, endpoint: Endpoint, digest: bytes = b"") -> Lookup:
@@ -114,10 +118,14 @@ class Cache:
         return known[1]
 
 
-def _file(caching: CacheSettings) -> "ScoreFile":
+def _file(caching: CacheSettings, *, is_dry_run: bool) -> "ScoreFile | ShadowedFile":
     from .sqlite_file import ScoreFile  # loads SQLite, which only a configured file needs
 
-    return ScoreFile(caching)
+    if not is_dry_run:
+        return ScoreFile(caching)
+    from .shadowed_file import ShadowedFile
+
+    return ShadowedFile(ScoreFile(caching))
 
 
 def _unknown(call: Call) -> CallScores:

@@ -37,6 +37,11 @@ def build_parser() -> argparse.ArgumentParser:
     sql.add_argument(
         "--format", default="", help="output format (default: PrettyCompact on a terminal, else TabSeparated)"
     )
+    sql.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="send nothing, and print what the calls would cost instead of the result; kept tables are only read",
+    )
 
     install = command("install", "register Rerank with a ClickHouse server or in a chDB udf_path", parents=[paths])
     install.add_argument(

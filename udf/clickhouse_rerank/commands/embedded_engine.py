@@ -23,10 +23,11 @@ class Engine:
     """An embedded ClickHouse; one per process. Its workers may reach loopback, because the caller owns the machine.
 
     path: the folder of the tables, "" for a temporary one. format_name: the row format between engine and workers.
-    `progress` is the folder in which the workers write their counts. Errors: QueryError.
+    In a dry run the workers send nothing, and tables that are kept cannot be written. `progress` is the folder in
+    which the workers write their counts, and `usage` the folder of a dry run's log. Errors: QueryError.
     """
 
-    def __init__(self, path: str = "", format_name: str = "JSONEachRow") -> None:
+    def __init__(self, path: str = "", format_name: str = "JSONEachRow", *, is_dry_run: bool = False) -> None:
         try:
             from chdb.session import Session
         except ModuleNotFoundError:
@@ -38,12 +39,10 @@ class Engine:
             if set(str(self._folder.path)) & set("?&%"):
                 raise QueryError("The temporary folder must not contain ?, & or %. Set TMPDIR to another.")
             self.progress = self._folder.progress
+            self.usage = self._folder.usage
             self.progress.mkdir()
-            # The engine splits a command at spaces and has no quotes.
-            can_name = not re.search(r"[\s<&]", str(self.progress))
-            options = ("--embedded", "--progress", str(self.progress)) if can_name else ("--embedded",)
             udf = self._folder.udf
-            for file in artifacts.plan(udf, udf, format_name, options):
+            for file in artifacts.plan(udf, udf, format_name, _worker_options(self._folder, is_dry_run=is_dry_run)):
                 artifacts.write(file)
             tables = Path(path).absolute() if path else self._folder.data
             try:
@@ -52,6 +51,8 @@ class Engine:
                 raise QueryError(f"The tables in {tables} cannot be opened. {one_line_error(str(error))}") from None
             for _, statement in functions.statements(replace=True):
                 self.query(statement)
+            if is_dry_run and path:
+                self.query("SET readonly = 2")
         except BaseException:
             self._folder.remove()
             raise
@@ -92,6 +93,16 @@ class Engine:
             self.abandon()  # closing would wait for the query
         else:
             self.close()
+
+
+def _worker_options(folder: TemporaryFolder, *, is_dry_run: bool) -> tuple[str, ...]:
+    # The engine splits a command at spaces and has no quotes.
+    if re.search(r"[\s<&]", str(folder.path)):
+        if is_dry_run:
+            raise QueryError("The temporary folder must not contain white space, < or &. Set TMPDIR to another.")
+        return ("--embedded",)
+    options = ("--embedded", "--progress", str(folder.progress))
+    return (*options, "--dry-run", str(folder.usage)) if is_dry_run else options
 
 
 def one_line_error(text: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 _PREFIX = "clickhouse-rerank-engine-"
 _NAME = re.compile(re.escape(_PREFIX) + r"[a-z0-9_]{8}")
 _LOCK = "lock"
-_ENTRIES = frozenset((_LOCK, "udf", "progress", "data"))
+_ENTRIES = frozenset((_LOCK, "udf", "progress", "usage", "data"))
 _MAX_PASSES = 3
 
 
@@ -31,6 +31,8 @@ class TemporaryFolder:
         """Launcher and registration."""
         self.progress = self.path / "progress"
         """One file per worker, with its counts."""
+        self.usage = self.path / "usage"
+        """The usage log of a dry run."""
         self.data = self.path / "data"
         """Tables, unless the user names a folder for them."""
         self._finalizer = weakref.finalize(self, _remove, self.path, lock)

@@ -73,6 +73,13 @@ def parts(call: Call, endpoint: Endpoint) -> list[Part]:
     return [part for start in starts for part in _fitting(start, _slice(call, start, start + size), endpoint)]
 
 
+def check_sizes(parts: Sequence[Part], most: int) -> None:
+    """Errors: TOO_LARGE for a request with a body of more than `most` bytes."""
+    if any(len(part.body) > most for part in parts):
+        limit = f"{most >> 20} MiB"
+        raise RequestRejectedError("TOO_LARGE", f"The request exceeds {limit}. Send fewer or shorter documents.")
+
+
 def _fitting(start: int, call: Call, endpoint: Endpoint) -> Iterator[Part]:
     """The call as one request, or in halves until each fits."""
     body = encoded(WIRES[endpoint.wire], call)

@@ -1,5 +1,9 @@
-"""What a call would send and cost, as JSON for `others.dry_run`. Tokens, search units and cost are estimates."""
+"""What calls would send and cost: as JSON for `others.dry_run`, or counted in the usage log for a dry run of a query.
 
+Tokens, search units and cost are estimates.
+"""
+
+import time
 from collections.abc import Mapping, Sequence
 
 import orjson
@@ -7,7 +11,9 @@ import orjson
 from ..config.prices import Price
 from ..request.endpoint import Endpoint
 from ..request.plan import Part
-from ..types import Call, sendable
+from ..types import BilledUnits, Call, Scores, sendable
+from .counters import Counts
+from .recorder import UsageLine
 
 _BYTES_PER_TOKEN = 4
 """In English; other languages and scripts have fewer bytes per token."""
@@ -44,6 +50,24 @@ def text(
         "cost": "unknown" if price is None else round(price.of(units, tokens, len(parts)), 9),
     }
     return orjson.dumps(found).decode()
+
+
+class PlanningClient:
+    """Stands in for the client when a whole query runs dry: it sends nothing, and every document has the score 0."""
+
+    def __init__(self) -> None:
+        self.counts = Counts()
+
+    async def scores(self, part: Part, endpoint: Endpoint, deadline: object, line: UsageLine) -> Scores:
+        """Count in `line` what the request would cost."""
+        pairs = _pair_tokens(part.call)
+        line.begin_request(time.monotonic())
+        line.end_request(1, BilledUnits(sum(pairs), _search_units(pairs)), is_answered=True, is_rate_limited=False)
+        self.counts.requests += 1
+        return [(position, 0.0) for position in range(part.call.top_n)]
+
+    async def aclose(self) -> None:
+        pass
 
 
 def _pair_tokens(call: Call) -> list[int]:
