@@ -15,7 +15,7 @@ def draw(results: dict[str, Any], path: str) -> None:
     from matplotlib import pyplot
 
     curves = [curve for curve in results["curves"] if "," not in curve["axis"]]
-    figure = pyplot.figure(figsize=(13, 8.5), layout="constrained")
+    figure = pyplot.figure(figsize=(17, 8.5), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(1.25, 1))
     for axes, (contest, contestants) in zip(
         above.subplots(1, len(results["contests"]), squeeze=False)[0], results["contests"].items(), strict=True
