@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -101,6 +103,9 @@ def sql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sql]:
     engine.client.close()
 
 
+_PIPE_BYTES = 1 << 16
+
+
 class Worker:
     """The real launcher over pipes."""
 
@@ -113,10 +118,28 @@ class Worker:
             bufsize=0,
             env=environment,
         )
+        self._sending: threading.Thread | None = None
 
     def send(self, data: bytes) -> None:
+        """Write to stdin; while much data is written, answers can be read, as the engine does."""
+        if self._sending is not None:
+            self._sending.join()
+            self._sending = None
+        if len(data) <= _PIPE_BYTES:
+            self._write(data)
+        else:
+            self._sending = threading.Thread(target=self._write_while_it_reads, args=(data,), daemon=True)
+            self._sending.start()
+
+    def _write(self, data: bytes) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write(data)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self.process.stdin.write(rest) :]
+
+    def _write_while_it_reads(self, data: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended, or its stdin is closed
+            self._write(data)
 
     def lines(self, count: int, timeout_s: float = 20.0) -> list[bytes]:
         """The next `count` lines of stdout; fails when they do not come."""
@@ -133,7 +156,9 @@ class Worker:
         return got.splitlines(keepends=True)
 
     def finish(self, timeout_s: float = 20.0) -> tuple[int, bytes, bytes]:
-        """Close stdin; (exit code, rest of stdout, stderr)."""
+        """Close stdin when all is sent; (exit code, rest of stdout, stderr)."""
+        if self._sending is not None:
+            self._sending.join(timeout_s)
         out, err = self.process.communicate(timeout=timeout_s)
         return self.process.returncode, out, err
 

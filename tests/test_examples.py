@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from clickhouse_rerank.commands import functions
 from conftest import ROOT, Sql
 from provider import Provider, Reply, Request, cohere, overlap
 
@@ -19,7 +18,6 @@ FOOD_BODY = FOOD["request"]["json"]
 _ORIGIN = re.compile(r"https?://[^/'\"\s]+")
 _REGION = '"region_name": "us-east-1"'
 _LAST_FOUR = re.compile(r"'(\w+)',\s*'([^']*)',\s*'([^']*)',\s*'([^']*)'\)")
-_TABLE = re.compile(r"^CREATE TABLE (\w+)", re.MULTILINE)
 
 
 def example(name: str) -> str:
@@ -65,13 +63,11 @@ class Examples:
     def __init__(self, sql: Sql, provider: Provider) -> None:
         provider.reset(script)
         self.provider = provider
-        self.tables: set[str] = set()
         self._client = sql.client
 
     def run(self, text: str) -> str:
         """What a client prints for the SELECTs of an example, TabSeparated with names, a blank line between two."""
         safe = on_loopback(text, self.provider)
-        self.tables |= set(_TABLE.findall(safe))
         return "\n".join(output for statement in statements(safe) if (output := self._output(statement)))
 
     def _output(self, statement: str) -> str:
@@ -85,11 +81,10 @@ def examples(sql: Sql, provider: Provider) -> Iterator[Examples]:
     runner = Examples(sql, provider)
     runner.run(example("articles.sql"))
     yield runner
-    for table in runner.tables:
-        sql.client.command(f"DROP TABLE {table}")
-    sql.client.command("DROP FUNCTION embed_text")
-    for _, statement in functions.statements(replace=True):
-        sql.client.command(statement.rstrip(";"))
+    sql.client.command("DROP DATABASE rerank_examples")
+    made = sql.rows("SELECT name FROM system.functions WHERE origin = 'SQLUserDefined' AND name ILIKE 'example%'")
+    for (name,) in made:
+        sql.client.command(f"DROP FUNCTION {name}")
 
 
 FRANCE = ["Lyon lies on the Rhone", "Paris is the capital of France", "the capital of Italy is Rome"]
@@ -217,6 +212,39 @@ def test_an_example_sends_what_it_says_and_prints_what_is_expected(examples: Exa
     """Exact output, and exact path, key and body of every request."""
     assert examples.run(example(name)) == (FOLDER / name).with_suffix(".expected").read_text("utf-8")
     assert arrived(examples.provider) == ARRIVED[name]
+
+
+def test_the_examples_change_nothing_else(examples: Examples, sql: Sql) -> None:
+    """Tables and functions with the names that a user may have are the same after all of them."""
+    tables = ("articles", "questions", "answers", "ranked")
+    for table in tables:
+        sql.client.command(f"CREATE TABLE {table} ENGINE = Memory AS SELECT 'mine' AS text")
+    sql.client.command("CREATE OR REPLACE FUNCTION embed_text AS (text) -> [length(text)]")
+    try:
+        before = _others(sql)
+        for path in FOLDER.glob("*.sql"):
+            examples.run(path.read_text("utf-8"))
+        assert _others(sql) == before
+        assert [sql.rows(f"SELECT text FROM {table}") for table in tables] == [[("mine",)]] * len(tables)
+    finally:
+        for table in tables:
+            sql.client.command(f"DROP TABLE {table}")
+        sql.client.command("DROP FUNCTION embed_text")
+
+
+def _others(sql: Sql) -> list[list[tuple]]:
+    """Databases, tables and functions, without those of the examples."""
+    return [
+        sql.rows("SELECT name FROM system.databases WHERE name != 'rerank_examples' ORDER BY name"),
+        sql.rows(
+            "SELECT database, name, create_table_query FROM system.tables WHERE database NOT IN "
+            "('rerank_examples', 'system', 'information_schema', 'INFORMATION_SCHEMA') ORDER BY 1, 2"
+        ),
+        sql.rows(
+            "SELECT name, create_query FROM system.functions "
+            "WHERE origin = 'SQLUserDefined' AND NOT name ILIKE 'example%' ORDER BY name"
+        ),
+    ]
 
 
 def test_every_example_is_expected_somewhere() -> None:

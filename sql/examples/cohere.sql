@@ -1,8 +1,8 @@
 -- A wrapper that contains key and URL. On a cluster, add ON CLUSTER '{cluster}' after its name.
-CREATE OR REPLACE FUNCTION CohereRerank AS (query, documents, top_k) ->
+CREATE OR REPLACE FUNCTION ExampleCohereRerank AS (query, documents, top_k) ->
     Rerank(query, documents, top_k, 'Cohere', 'https://api.cohere.ai/v1/rerank', 'YOUR_COHERE_API_KEY', '');
 
-SELECT CohereRerank(
+SELECT ExampleCohereRerank(
     'capital of France',
     ['Lyon lies on the Rhone', 'Paris is the capital of France', 'the capital of Italy is Rome'],
     2) AS best;

@@ -1,9 +1,9 @@
 -- A wrapper that contains the token and the URL of the model.
-CREATE OR REPLACE FUNCTION HuggingFaceRerank AS (query, documents, top_k) ->
+CREATE OR REPLACE FUNCTION ExampleHuggingFaceRerank AS (query, documents, top_k) ->
     Rerank(query, documents, top_k, 'HuggingFace',
         'https://router.huggingface.co/hf-inference/models/BAAI/bge-reranker-v2-m3', 'YOUR_HF_TOKEN', '');
 
-SELECT HuggingFaceRerank('how tall is Fuji', ['Fuji is tall', 'Fuji apples are sweet', 'a tall tale'], 2) AS best;
+SELECT ExampleHuggingFaceRerank('how tall is Fuji', ['Fuji is tall', 'Fuji apples are sweet', 'a tall tale'], 2) AS best;
 
 -- A direct call to an Inference Endpoint. model_args are added to the request beside "inputs".
 SELECT Rerank(

@@ -9,13 +9,13 @@ FROM (
             SELECT id, text, 'vector' AS by
             FROM (
                 SELECT id, text
-                FROM articles
-                ORDER BY cosineDistance(embedding, embed_text('what did the wind plant cost in 1921'))
+                FROM rerank_examples.articles
+                ORDER BY cosineDistance(embedding, example_embedding('what did the wind plant cost in 1921'))
                 LIMIT 10
             )
             UNION ALL
             SELECT id, text, 'text' AS by
-            FROM (SELECT id, text FROM articles WHERE hasToken(text, '1921') ORDER BY id LIMIT 10)
+            FROM (SELECT id, text FROM rerank_examples.articles WHERE hasToken(text, '1921') ORDER BY id LIMIT 10)
         )
         GROUP BY id
         ORDER BY id

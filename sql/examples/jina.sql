@@ -1,8 +1,8 @@
 -- A wrapper that contains key and URL.
-CREATE OR REPLACE FUNCTION JinaRerank AS (query, documents, top_k) ->
+CREATE OR REPLACE FUNCTION ExampleJinaRerank AS (query, documents, top_k) ->
     Rerank(query, documents, top_k, 'Jina', 'https://api.jina.ai/v1/rerank', 'YOUR_JINA_API_KEY', '');
 
-SELECT JinaRerank(
+SELECT ExampleJinaRerank(
     'organic skin care',
     ['mechanical keyboards', 'organic care for sensitive skin', 'skin of a drum'],
     2) AS best;

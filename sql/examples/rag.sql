@@ -5,8 +5,8 @@ WITH
         SELECT groupArray(id) AS ids, groupArray(text) AS texts
         FROM (
             SELECT id, text
-            FROM articles
-            ORDER BY cosineDistance(embedding, embed_text('wind power storage for nights'))
+            FROM rerank_examples.articles
+            ORDER BY cosineDistance(embedding, example_embedding('wind power storage for nights'))
             LIMIT 50
         )
     ),
@@ -18,5 +18,5 @@ WITH
     )
 SELECT articles.id AS id, articles.text AS text, best.score AS score
 FROM best
-INNER JOIN articles ON articles.id = best.id
+INNER JOIN rerank_examples.articles AS articles ON articles.id = best.id
 ORDER BY score DESC, id;

@@ -1,9 +1,9 @@
 -- base_url is the endpoint's name, and api_key is the secret access key. The wrapper contains both.
-CREATE OR REPLACE FUNCTION SageMakerRerank AS (query, documents, top_k) ->
+CREATE OR REPLACE FUNCTION ExampleSageMakerRerank AS (query, documents, top_k) ->
     Rerank(query, documents, top_k, 'SageMaker', 'my-reranker', 'YOUR_AWS_SECRET_ACCESS_KEY',
         '{"access_key_id": "YOUR_AWS_ACCESS_KEY_ID", "region_name": "us-east-1"}');
 
-SELECT SageMakerRerank('opening hours of the museum', ['museum opening hours', 'the museum shop'], 2) AS best;
+SELECT ExampleSageMakerRerank('opening hours of the museum', ['museum opening hours', 'the museum shop'], 2) AS best;
 
 -- A direct call, with temporary keys. model_args are added to the request beside "inputs".
 SELECT Rerank(

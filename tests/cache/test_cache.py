@@ -364,6 +364,7 @@ IN_KEY = {
 WITHOUT_EFFECT = {
     Options: {
         "timeout_s",
+        "deadline_s",
         "batch_size",
         "min_score",
         "normalize",

@@ -345,6 +345,7 @@ def test_a_wrong_command_line_is_one_line(worker: Start, arguments: list[str], w
 NOISY = """
 import os, subprocess, sys, warnings
 from clickhouse_rerank import reranker, worker
+from clickhouse_rerank.request.others import Options
 async def rank(self, row, account, digest):
     print("stray", flush=True)
     warnings.warn("stray")
@@ -357,7 +358,7 @@ async def rank(self, row, account, digest):
         raise KeyError("secret words of a document")
     return [(0, 0.5)]
 reranker.Reranker.rank = rank
-reranker.Reranker.dry_run = lambda self, row: None
+reranker.Reranker.options = lambda self, row: Options()
 worker.main(["--format", "TabSeparated"])
 """
 

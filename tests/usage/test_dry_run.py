@@ -204,7 +204,7 @@ def test_it_belongs_beside_fallback() -> None:
 
 def test_only_true_is_one(provider: Provider) -> None:
     """false is a call; anything else is an error."""
-    assert Reranker(settings()).dry_run(row(provider.url, others={"dry_run": False})) is None
+    assert not Reranker(settings()).options(row(provider.url, others={"dry_run": False})).dry_run
     (error,) = asked(row(provider.url, others={"dry_run": 1}))
     assert str(error) == "Rerank: BAD_OTHERS: others.dry_run must be true or false."
     assert len(provider.requests) == 0
