@@ -454,6 +454,7 @@ def test_a_server_that_is_well(look: Url, server: Server, sql: Sql) -> None:
             "the server has loaded Rerank",
             "the server answers Rerank with BM25",
             f"the server has all {count} wrappers",
+            "no setting of the user changes rows on their way",
         ]
     assert not any("password" in statement for statement in server.statements)
 
@@ -487,6 +488,10 @@ SERVERS: list[tuple[list[tuple[str, str | Failure]], str]] = [
     ([("origin FROM", DENIED)], "the user has no access: operator: Not enough privileges."),
     ([("'BM25'", FAILS)], "the server's Rerank fails: Rerank: CONFIG: f has the unknown key x. Known: y. Run check"),
     ([("'BM25'", "SELECT 'green pear'")], "the server's Rerank gives a wrong answer."),
+    ([("settings WHERE changed", "SELECT 'input_format_tsv_skip_first_lines' AS name, '1' AS value")],
+     "Set input_format_tsv_skip_first_lines = 0, else a query hangs with TabSeparated"),
+    ([("settings WHERE changed", "SELECT 'output_format_json_validate_utf8' AS name, '1' AS value")],
+     "Set output_format_json_validate_utf8 = 0, else JSONEachRow does not return invalid UTF-8 as it was"),
     ([("SQLUserDefined", "SELECT 'BM25Rerank' AS name")], "the server has 1 wrappers, but not AzureRerank, "),
 ]  # fmt: skip
 
@@ -507,7 +512,7 @@ def test_wrappers_are_a_choice(look: Url, server: Server) -> None:
     """A server without any is in order; how to make them is said."""
     server.change = replaced("SQLUserDefined", NOTHING)
     good, bad = look(f"http://operator@{server.address}")
-    assert bad == [] and "clickhouse-rerank functions | clickhouse-client" in good[-1]
+    assert bad == [] and "clickhouse-rerank functions | clickhouse-client" in good[-2]
 
 
 def test_a_wrong_password(look: Url, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

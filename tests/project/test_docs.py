@@ -280,6 +280,15 @@ def test_every_key_of_the_configuration_is_explained() -> None:
     assert all(key.meaning and not key.meaning.endswith(".") for _, _, key in reference())
 
 
+def test_every_sql_file_has_its_oldest_server() -> None:
+    """In the table of docs/install.md."""
+    section = (
+        (ROOT / "docs" / "install.md").read_text("utf-8").partition("## The oldest server")[2].partition("## Exit")[0]
+    )
+    for path in (ROOT / "sql").rglob("*.sql"):
+        assert path.parent.name == "functions" or re.search(rf"\b{path.stem}\b", section), path.name
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

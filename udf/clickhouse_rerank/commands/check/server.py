@@ -18,6 +18,10 @@ Ask = Callable[[str], Sequence[Sequence[object]]]
 _UNKNOWN_TABLE, _NO_ACCESS = 60, 497
 _LOGIN_ERRORS = (192, 193, 194, 516)
 _TIMEOUT_S = 60
+_HARMFUL_SETTINGS = {
+    "output_format_json_validate_utf8": "JSONEachRow does not return invalid UTF-8 as it was",
+    "input_format_tsv_skip_first_lines": "a query hangs with TabSeparated",
+}
 _ANSWER = "SELECT Rerank('red apple', ['green pear', 'red apple'], 1, 'BM25', '', '', '')[1].2"
 _MAX_TEXT = 400
 _SERVER_MESSAGE = re.compile(r"DB::Exception: (.*?)(?= \(version |\. Stack trace|$)")
@@ -128,11 +132,22 @@ def look(ask: Ask) -> Iterator[Finding]:
             return
         yield _answers(ask)
         yield _wrappers(ask)
+        yield _settings(ask)
     except ServerError as error:
         if error.code == _NO_ACCESS:
             yield Finding(False, f"the user has no access: {error}. Use another user, or GRANT SELECT ON system.*")
         else:
             yield Finding(False, f"the server reports an error: {error}. Correct that first.")
+
+
+def _settings(ask: Ask) -> Finding:
+    """Settings of the user that change rows between server and worker, in one of the formats."""
+    rows = ask("SELECT name, value FROM system.settings WHERE changed")
+    found = [str(name) for name, value in rows if name in _HARMFUL_SETTINGS and value not in ("", "0")]
+    if found:
+        harms = "; ".join(f"{name} = 0, else {_HARMFUL_SETTINGS[name]}" for name in found)
+        return Finding(False, f"settings of the user change rows on their way to Rerank. Set {harms}")
+    return Finding(True, "no setting of the user changes rows on their way")
 
 
 def _not_loaded(ask: Ask) -> Finding:
