@@ -160,10 +160,10 @@ def test_a_top_k_that_is_none_is_the_engines_error(sql: Sql, provider: Provider,
 
 
 def test_ties_keep_the_order_of_input(sql: Sql, provider: Provider) -> None:
-    """Equal scores, also those equal only as Float32, are ordered by position."""
+    """Equal scores are ordered by position; those that only Float32 makes equal are not equal."""
     provider.reset(lambda _: scripted(0.5, 0.7, 0.5 + 1e-12, 0.7))
     documents = "['a', 'b', 'c', 'd']"
-    assert sql.value(f"SELECT {call(provider, documents=documents, top_k='4')}.1") == [1, 3, 0, 2]
+    assert sql.value(f"SELECT {call(provider, documents=documents, top_k='4')}.1") == [1, 3, 2, 0]
 
 
 def test_min_score_leaves_documents_out(sql: Sql, provider: Provider) -> None:

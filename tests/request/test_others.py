@@ -40,7 +40,7 @@ SENTENCES = (
     (
         "Cohere",
         '{"modle":"m"}',
-        "Cohere has no key 'modle' in others. Did you mean model? Known keys: batch_size, cache, dry_run, fallback, ",
+        "Cohere has no key 'modle' in others. Did you mean model? Known keys: batch_size, cache, deadline_s, ",
     ),
     ("Cohere", '{"max_tokens_per_doc":5}', "Cohere has no key 'max_tokens_per_doc' in others. Did you mean max_chunks"),
     ("Cohere", '{"Batchsize":5}', "Cohere has no key 'Batchsize' in others. Did you mean batch_size? Known keys: "),

@@ -1,10 +1,9 @@
 """What the calls of a dry run would cost: the usage log of its workers, added up by provider and model."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-
-import orjson
 
 from ..config.prices import Price
 from ..config.settings import load
@@ -28,7 +27,7 @@ def costs(log: Path, prices: Mapping[tuple[str, str], Price]) -> list[dict[str, 
     """A row for each provider and model of the log, with the members of _COLUMNS; the cost is None without a price."""
     sums: dict[tuple[str, str], Counter[str]] = {}
     for text in log.read_bytes().splitlines() if log.exists() else ():
-        line = orjson.loads(text)
+        line = json.loads(text)
         if line["documents"]:  # else it adds equal rows to an earlier line
             found = sums.setdefault((line["provider"], line["model"]), Counter(calls=0))
             found["calls"] += 1
@@ -46,7 +45,7 @@ def costs(log: Path, prices: Mapping[tuple[str, str], Price]) -> list[dict[str, 
 def table(engine: Engine, environment: Mapping[str, str], format_name: str) -> bytes:
     """What the dry run of this engine would have cost, in a format of ClickHouse. Errors: QueryError, CONFIG."""
     found = costs(engine.usage / DRY_RUN_LOG, load(environment, embedded=True).prices)
-    lines = b" ".join(map(orjson.dumps, found)).decode().replace("\\", "\\\\")  # a parameter is in escaped form
+    lines = " ".join(map(json.dumps, found)).replace("\\", "\\\\")  # a parameter is in escaped form
     structure = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
     return engine.query(
         "SELECT * FROM format(JSONEachRow, {structure:String}, {lines:String})",
