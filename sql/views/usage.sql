@@ -9,7 +9,7 @@ SELECT toDate(time) AS day, *
 FROM file('rerank/usage*.jsonl', 'JSONEachRow', $$
     time DateTime64(3, 'UTC'), provider String, host String, model String, credential String, fallback UInt8,
     status String, error String, rows UInt64, degraded UInt64, documents UInt64, cached UInt64, requests UInt64,
-    attempts UInt64, answered UInt64, rate_limited UInt64, hedged UInt64,
+    attempts UInt64, answered UInt64, rate_limited UInt64, hedged UInt64, refused UInt64,
     tokens Float64, search_units Float64, waited_ms Float64, latency_ms Float64$$)
 SETTINGS input_format_allow_errors_num = 1000000, input_format_skip_unknown_fields = 1, optimize_count_from_files = 0;
 
@@ -35,7 +35,12 @@ FROM values('provider String, model String, since Date, search_unit Float64, mil
     ('Cohere', 'rerank-v4.0-pro', '2025-12-11', 0.0025, 0, 0),
     ('Cohere', 'rerank-v4.0-fast', '2025-12-11', 0.002, 0, 0),
     ('Cohere', 'rerank-v5.0-pro', '2026-11-03', 0, 0.05, 0),
-    ('Cohere', 'rerank-v5.0-fast', '2026-11-03', 0, 0.02, 0))
+    ('Cohere', 'rerank-v5.0-fast', '2026-11-03', 0, 0.02, 0),
+    ('TypeSafe', 'jev-latest', '2026-09-15', 0, 0.042, 0),
+    ('OpenAI', 'gpt-6-luna', '2026-10-06', 0, 0.1, 0),
+    ('Gemini', 'gemini-decision-1', '2026-11-11', 0, 0.1, 0),
+    ('Cloudflare', 'clef-flash', '2026-11-24', 0, 0.09, 0),
+    ('Cloudflare', 'clef', '2026-11-24', 0, 0.24, 0))
 WHERE (provider, model) NOT IN (SELECT provider, model FROM rerank.prices);
 
 -- Examples of other kinds of prices, with invented numbers:

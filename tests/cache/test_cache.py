@@ -365,6 +365,7 @@ WITHOUT_EFFECT = {
     Options: {
         "timeout_s",
         "deadline_s",
+        "bytes_per_token",
         "batch_size",
         "min_score",
         "normalize",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from clickhouse_rerank.commands.embedded_engine import Engine
 
-from . import infinity, litellm, llama_cpp, moto, sagemaker
+from . import decisions, infinity, litellm, llama_cpp, moto, sagemaker
 from .checks import Checks
 from .environment import SkippedError
 from .server import NotStartedError
@@ -20,6 +20,7 @@ PEERS: Mapping[str, Callable[[Checks], None]] = {
     "sagemaker": sagemaker.check,
     "moto": moto.check,
     "llama.cpp": llama_cpp.check,
+    "decisions": decisions.check,
 }
 
 

@@ -146,7 +146,7 @@ def test_each_provider_is_asked_in_both_forms(reader: Reader) -> None:
     results = reader.follow(ROOT / "docs" / "providers.md")
     carried: dict[str, list[str]] = {}
     for request in reader.internet.requests:
-        proof = f"{request.headers.get('authorization', '')} {request.headers.get('api-key', '')}"
+        proof = " ".join(request.headers.get(name, "") for name in ("authorization", "api-key", "x-goog-api-key"))
         carried.setdefault(request.headers["host"], []).append(proof)
     for record in PROVIDERS.values():
         if not record.url and record.aws is None:

@@ -11,13 +11,13 @@ from clickhouse_rerank.commands import cli, functions, providers
 from clickhouse_rerank.errors import CODES
 from clickhouse_rerank.providers import PROVIDERS, Provider, RequestLimits
 from clickhouse_rerank.providers.base_url import parse_url
-from clickhouse_rerank.providers.wires import WIRES
+from clickhouse_rerank.providers.wires import QUESTION_WIRES, WIRES
 
 NAMES = {
-    "Azure", "Bedrock", "BM25", "Cohere", "Contextual", "Custom", "DashScope", "DeepInfra", "Elasticsearch",
-    "Fireworks", "Google", "HuggingFace", "Infinity", "Jina", "LiteLLM", "LlamaCpp", "LocalAI", "Mixedbread",
-    "Nebius", "NIM", "NVIDIA", "OpenRouter", "Pinecone", "SageMaker", "SiliconFlow", "TEI", "Together", "Vercel",
-    "vLLM", "Voyage", "Xinference", "ZeroEntropy",
+    "Azure", "Bedrock", "BM25", "Cloudflare", "Cohere", "Contextual", "Custom", "DashScope", "DeepInfra",
+    "Elasticsearch", "Fireworks", "Gemini", "Google", "HuggingFace", "Infinity", "Jina", "LiteLLM", "LlamaCpp",
+    "LocalAI", "Mixedbread", "Nebius", "NIM", "NVIDIA", "Ollama", "OpenAI", "OpenRouter", "Pinecone", "SageMaker",
+    "SGLang", "SiliconFlow", "TEI", "Together", "TypeSafe", "Vercel", "vLLM", "Voyage", "Xinference", "ZeroEntropy",
 }  # fmt: skip
 
 RECORDS = [(record.name, record) for record in PROVIDERS.values()]
@@ -35,7 +35,10 @@ def test_a_record_is_consistent(record: Provider) -> None:
     assert record.key in ("required", "optional", "none")
     assert (record.wire in WIRES) != (record.key == "none")
     assert set(record.wire_limits) <= set(WIRES)
-    assert ("wire" in record.options) == bool(record.wire_limits)
+    assert ("wire" in record.options) >= bool(record.wire_limits or record.by_wire)
+    assert set(record.by_wire) <= set(QUESTION_WIRES)
+    asked = {"question", "criteria"} & set(record.options)  # what is asked is no member of the body
+    assert bool(asked) == (record.wire in QUESTION_WIRES)
     re.compile(record.listwise)
     for option in record.options.values():
         re.compile(option.pattern)

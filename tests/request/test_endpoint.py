@@ -150,7 +150,8 @@ MISSPELLED = (
     ("Elastic-search!", "Elasticsearch"),
     ("BM-52", "BM25"),
     ("", ""),
-    ("OpenAI?", ""),
+    ("OpenAI?", "OpenAI"),
+    ("Anthropic", ""),
     ("Cohere" * 7, ""),  # longer than any name: not a misspelled one
 )
 

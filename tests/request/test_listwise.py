@@ -84,10 +84,13 @@ def test_a_credential_may_say_that_its_model_is_listwise() -> None:
 def test_every_provider_that_is_asked_takes_it() -> None:
     """And BM25, whose scores are the worker's own, does not."""
     for record in PROVIDERS.values():
-        if not record.is_local:
+        if "listwise" in record.options:
             base_url = "" if record.url or record.aws else "http://h"
             base_url = "name" if record.name == "SageMaker" else base_url
             for how in (True, False):
                 assert resolved(record.name, base_url, listwise=how).is_listwise is how
+    assert {record.name for record in PROVIDERS.values() if "listwise" not in record.options} == {
+        "BM25", "Cloudflare", "Gemini", "Ollama", "OpenAI", "SGLang", "TypeSafe",
+    }  # fmt: skip
     with pytest.raises(CallerError, match="BM25 has no key 'listwise' in others"):
         resolve("BM25", "", "", '{"listwise":true}', Settings())

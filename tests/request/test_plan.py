@@ -263,5 +263,5 @@ def test_fresh_scores_fill_the_gaps_between_known_ones(known: list[float | None]
     """In their order; known scores, zero included, stay."""
     gaps = [i for i, score in enumerate(known) if score is None]
     fresh = CallScores([float(i + 1) for i in gaps])
-    completed = ranking.completed(CallScores(known), fresh)
+    completed = ranking.completed(CallScores(known), fresh, resolved("Cohere"))
     assert completed == [float(i + 1) if score is None else score for i, score in enumerate(known)]

@@ -39,6 +39,8 @@ def answer(request: Request) -> Reply:
 def _read(body: Any) -> tuple[str, list[str], Callable[[Scored], Any]]:
     """(query, documents, what to answer) of any provider's body."""
     match body:
+        case {"questions": _}:
+            return _decision(body)
         case {"texts": texts}:
             return body["query"], texts, _PLAIN
         case {"inputs": [*pairs]}:
@@ -72,6 +74,26 @@ def _read(body: Any) -> tuple[str, list[str], Callable[[Scored], Any]]:
             return body["query"], documents, lambda scored: {"data": _COMMON(scored)}
         case _:
             return body["query"], body["documents"], lambda scored: {"results": _COMMON(scored)}
+
+
+def _decision(body: Any) -> tuple[str, list[str], Callable[[Scored], Any]]:
+    """(query, documents, what to answer) of a decision model's body."""
+    query, asked = body.get("state", body.get("input")), body["questions"]
+    usage = {"input_tokens": 100}
+    if isinstance(asked, list):
+        named = lambda scored: [  # noqa: E731
+            {"type": "predicate", "name": asked[at]["name"], "probability": value} for at, value in scored
+        ]
+        return query, [_last(one) for one in asked], lambda scored: {"answers": named(scored), "usage": usage}
+    names = list(asked)
+    keyed = lambda scored: {names[at]: {"type": "noul", "noul": value} for at, value in scored}  # noqa: E731
+    return query, [_last(one) for one in asked.values()], lambda scored: {"answers": keyed(scored), "usage": usage}
+
+
+def _last(question: Any) -> str:
+    """The document of a question."""
+    instructions = question["instructions"]
+    return instructions["document"] if isinstance(instructions, dict) else instructions.rpartition("Document:\n")[2]
 
 
 class Internet:

@@ -26,6 +26,9 @@ _AWS = {"region_name": "us-east-1"}
 _EXAMPLES: Mapping[str, Example] = {
     "Azure": Example("https://my-resource.services.ai.azure.com"),
     "Google": Example(others={"project": "my-project"}),
+    "Cloudflare": Example(others={"account_id": "0123456789abcdef"}),
+    "Ollama": Example("http://localhost:11434", {"model": "nimble"}),
+    "SGLang": Example("http://localhost:30000"),
     "SageMaker": Example("my-reranker", _AWS),
     "Bedrock": Example(others=_AWS),
     "LocalAI": Example("http://localhost:8080", {"model": "jina-reranker-v1-base-en"}),

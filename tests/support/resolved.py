@@ -14,9 +14,11 @@ AWS = {"access_key_id": "AKID", "region_name": "eu-central-1"}
 NEEDED: Mapping[str, Mapping[str, object]] = {
     "Bedrock": AWS,
     "SageMaker": AWS,
+    "Cloudflare": {"account_id": "a1b2"},
     "Google": {"project": "my-project"},
     "LiteLLM": {"model": "m"},
     "LocalAI": {"model": "m"},
+    "Ollama": {"model": "m"},
     "Xinference": {"model": "m"},
 }
 """What others must say, by provider."""

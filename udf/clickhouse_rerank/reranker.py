@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
+from . import scorers
 from .admission.deadline import Deadline
 from .cache.scores import Cache, Lookup
 from .client import Client
@@ -43,7 +44,7 @@ class _Planned(NamedTuple):
 class Reranker:
     """Ranks rows, many at a time. Owns the client, the cache and the usage log.
 
-    `transport` carries the requests. In a dry run, calls are planned and counted, and nothing is sent or kept.
+    `transport` carries requests. A dry run plans and counts calls, and sends and keeps nothing.
     """
 
     def __init__(self, settings: Settings, transport: Transport | None = None, *, is_dry_run: bool = False) -> None:
@@ -206,32 +207,42 @@ class Reranker:
     async def _scores(self, planned: _Planned, endpoint: Endpoint, deadline: Deadline, line: UsageLine) -> CallScores:
         lookup = planned.lookup
         if lookup is None:
-            return await asyncio.to_thread(_score_in_worker, planned.call)
+            return await asyncio.to_thread(scorers.scores, planned.call)
         if not planned.parts:
             return lookup.scores
         fresh = ranking.gathered(planned.parts, await self._answers(planned.parts, endpoint, deadline, line))
         lookup.keep(fresh)
-        return ranking.completed(lookup.scores, fresh)
+        return ranking.completed(lookup.scores, fresh, endpoint)
 
     async def _answers(
         self, parts: Sequence[plan.Part], endpoint: Endpoint, deadline: Deadline, line: UsageLine
     ) -> list[Scores]:
         """The endpoint's answer to each request; the first failure cancels the other requests."""
+        ask = self._answer if endpoint.asks_questions else self._client.scores
         if len(parts) == 1:
-            return [await self._client.scores(parts[0], endpoint, deadline, line)]
+            return [await ask(parts[0], endpoint, deadline, line)]
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._client.scores(part, endpoint, deadline, line)) for part in parts]
+                tasks = [group.create_task(ask(part, endpoint, deadline, line)) for part in parts]
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
         return [task.result() for task in tasks]
 
+    async def _answer(self, part: plan.Part, endpoint: Endpoint, deadline: Deadline, line: UsageLine) -> Scores:
+        """A decision model's answer to a request, or to its halves if it refuses the request for its size."""
+        documents = len(part.call.documents)
+        try:
+            scores = await self._client.scores(part, endpoint, deadline, line)
+        except RequestRejectedError as error:
+            if error.code != "TOO_LARGE" or documents == 1:
+                raise
+        else:
+            line.refused += documents - len(scores)
+            return scores
+        halves = plan.halved(part, endpoint)
+        line.requests += 1
+        return ranking.joined(halves, await self._answers(halves, endpoint, deadline, line))
+
 
 def _without_cache(endpoint: Endpoint) -> Endpoint:
     return replace(endpoint, options=replace(endpoint.options, cache=False))
-
-
-def _score_in_worker(call: Call) -> CallScores:
-    from .scorers import bm25
-
-    return bm25.scores(call)

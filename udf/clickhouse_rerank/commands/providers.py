@@ -74,6 +74,7 @@ def _limits(record: Provider) -> str:
         limits.documents and f"{limits.documents:,} documents",
         limits.body_bytes and f"{limits.body_bytes:,} bytes",
         limits.pair_bytes and f"{limits.pair_bytes:,} bytes of pairs",
+        limits.tokens and f"{limits.tokens:,} tokens",
         limits.text_chars and f"{limits.text_chars:,} characters a text",
         limits.query_chars and f"{limits.query_chars:,} characters a query",
     )

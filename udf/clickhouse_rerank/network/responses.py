@@ -161,8 +161,8 @@ def _object(body: bytes) -> Mapping[str, object]:
 
 
 def _names(body: Mapping[str, object], members: Sequence[str]) -> Iterator[str]:
-    """The machine-readable names of an error: strings in these members of the body and of its member `error`."""
-    for place in (body, body.get("error")):
+    """The machine-readable names of an error: strings in these members of the body, or of its `error` or `detail`."""
+    for place in (body, body.get("error"), body.get("detail")):
         if isinstance(place, Mapping):
             yield from (str(place[member]) for member in members if isinstance(place.get(member), str))
 

@@ -56,6 +56,8 @@ class RequestLimits:
     text_chars: int | None = None
     """Characters of the query and of each document."""
     query_chars: int | None = None
+    tokens: int | None = None
+    """Tokens of the body, which are estimated from its bytes; a request with one document is sent whatever it has."""
     pair_bytes: int | None = None
     """Sum over the documents: the UTF-8 bytes of the query and of the document, and `pair_extra_bytes`."""
     pair_extra_bytes: int = 0
@@ -67,6 +69,7 @@ class RequestLimits:
             _least(self.body_bytes, other.body_bytes),
             _least(self.text_chars, other.text_chars),
             _least(self.query_chars, other.query_chars),
+            _least(self.tokens, other.tokens),
             _least(self.pair_bytes, other.pair_bytes),
             max(self.pair_extra_bytes, other.pair_extra_bytes),
         )
@@ -133,14 +136,18 @@ class Provider:
     """Where its error responses hold the status of a server behind it."""
     variants: tuple[tuple[str, "Provider"], ...] = ()
     """(part of a path, the record that holds where base_url's path has that part)."""
+    by_wire: Mapping[str, "Provider"] = field(default_factory=dict)
+    """Wire that others.wire may name -> the record that holds then."""
 
     @property
     def is_local(self) -> bool:
         """Whether it scores in the worker: no URL, no key, no request."""
         return not self.wire
 
-    def variant(self, path: str) -> "Provider":
-        """The record that is spoken to at a base_url with this path."""
+    def variant(self, path: str, wire: object = "") -> "Provider":
+        """The record that is spoken to at a base_url with this path, or in the wire that `others` name."""
+        if isinstance(wire, str) and wire in self.by_wire:
+            return self.by_wire[wire]
         for part, variant in self.variants:
             if part in path + "/":
                 return variant

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ..config.settings import Settings
 from ..errors import CallerError
 from ..providers import PROVIDERS, Provider, RequestLimits, find
-from ..providers.wires import WIRES
+from ..providers.wires import QUESTION_WIRES, WIRES
 from ..types import Secret, did_you_mean
 from . import auth, credential, url
 from .others import Options, parse_object, parse_options
@@ -61,8 +61,15 @@ class Endpoint:
         return self.provider.limits.within(self.provider.wire_limits.get(self.wire, RequestLimits()))
 
     @cached_property
+    def asks_questions(self) -> bool:
+        """Whether a decision model answers a question for each document."""
+        return self.wire in QUESTION_WIRES
+
+    @cached_property
     def is_listwise(self) -> bool:
         """Whether scores depend on the other documents of the request."""
+        if self.asks_questions:
+            return False
         declared = self.options.listwise
         return self.provider.is_listwise(self.model) if declared is None else declared
 
@@ -141,8 +148,7 @@ def _endpoint(
         return Endpoint(record, "", Secret(""), "", parse_options(members, record, siblings))
     choice = credential.choose(record, base_url, api_key, members, settings)
     base = url.parsed(record, choice.base_url)
-    if base is not None:
-        record = record.variant(base.path)
+    record = record.variant(base.path if base else "", choice.members.get("wire"))
     options = parse_options(choice.members, record, siblings)
     _check_model_args(record, options)
     target = url.destination(record, choice.base_url, options, uses_server_identity=choice.uses_server_identity)

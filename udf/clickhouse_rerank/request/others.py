@@ -41,6 +41,8 @@ class Options:
     """Seconds for all rows of a block; None: each row has its own time only."""
     hedge_ms: float | None = None
     """Milliseconds without an answer after which a request is sent a second time; None: never."""
+    bytes_per_token: float = 3.0
+    """What tokens are estimated with, where a request has a limit of tokens."""
     batch_size: int | None = None
     """Documents per request, in place of the provider's limit."""
     min_score: float | None = None

@@ -1,5 +1,6 @@
 """A row -> the call that scores its documents -> the requests of the call. Pure. The way back is in `ranking`."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -101,11 +102,26 @@ def _fitting(start: int, call: Call, endpoint: Endpoint) -> Iterator[Part]:
         yield from _fitting(start + half, _slice(call, half, count), endpoint)
 
 
+def tokens(body: bytes, endpoint: Endpoint) -> int:
+    """The tokens of a request, estimated from its bytes."""
+    return math.ceil(len(body) / endpoint.options.bytes_per_token)
+
+
+def halved(part: Part, endpoint: Endpoint) -> list[Part]:
+    """A request with several documents as two; `start` counts from the first document of the request."""
+    count = len(part.call.documents)
+    half = (count + 1) // 2
+    calls = ((0, _slice(part.call, 0, half)), (half, _slice(part.call, half, count)))
+    return [Part(start, call, encoded(WIRES[endpoint.wire], call)) for start, call in calls]
+
+
 def _over(call: Call, body: bytes, endpoint: Endpoint) -> str:
     """The limit in bytes that a request exceeds, in words; "" if it fits."""
     limits = endpoint.limits
     if limits.body_bytes is not None and len(body) > limits.body_bytes:
         return f"{limits.body_bytes} bytes"
+    if limits.tokens is not None and len(call.documents) > 1 and tokens(body, endpoint) > limits.tokens:
+        return f"{limits.tokens} tokens"
     if limits.pair_bytes is not None:
         each = limits.pair_extra_bytes + _utf8_bytes(call.query)
         if sum(each + _utf8_bytes(document) for document in call.documents) > limits.pair_bytes:

@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Sequence
 from operator import itemgetter
 
+from ..errors import ProviderFailedError
 from ..types import Call, CallScores, Ranking, Row, RowScores, Scores
 from .endpoint import Endpoint
 from .plan import Part
@@ -28,12 +29,29 @@ def gathered(parts: Sequence[Part], answers: Sequence[Scores]) -> CallScores:
     return CallScores(scores)
 
 
-def completed(known: CallScores, fresh: CallScores) -> CallScores:
-    """The known scores of a call, with the fresh scores of the other documents, in their order, in the gaps."""
+def joined(halves: Sequence[Part], answers: Sequence[Scores]) -> Scores:
+    """The answers to the halves of a request -> the answer to the request."""
+    both = zip(halves, answers, strict=True)
+    return [(half.start + position, score) for half, answer in both for position, score in answer]
+
+
+def completed(known: CallScores, fresh: CallScores, endpoint: Endpoint) -> CallScores:
+    """The known scores of a call, with the fresh scores of the other documents, in their order, in the gaps.
+
+    Errors: PROVIDER if a decision model refused to judge every document.
+    """
     if len(fresh) == len(known):
-        return fresh
-    rest = iter(fresh)
-    return CallScores([next(rest) if score is None else score for score in known])
+        scores = fresh
+    else:
+        rest = iter(fresh)
+        scores = CallScores([next(rest) if score is None else score for score in known])
+    if endpoint.asks_questions and all(score is None for score in scores):
+        raise ProviderFailedError(
+            "PROVIDER",
+            f"{endpoint.provider.name} refused to judge any of {len(scores)} documents. Change others.question or the "
+            "query, or name a fallback.",
+        )
+    return scores
 
 
 def row_scores(row: Row, positions: Sequence[int], call: Call, scores: CallScores) -> RowScores:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from ..config.prices import Price
+from ..request import plan
 from ..request.endpoint import Endpoint
 from ..request.plan import Part
 from ..types import BilledUnits, Call, Scores, sendable
@@ -34,9 +35,8 @@ def text(
     `documents` is the number to score; for `cached` of these, scores are known. `parts` are the requests for the rest.
     `cost` is "unknown" if there are requests and the model has no price in `prices`.
     """
-    pairs = [_pair_tokens(part.call) for part in parts]
-    tokens = sum(map(sum, pairs))
-    units = sum(map(_search_units, pairs))
+    estimates = [_estimate(part, endpoint) for part in parts]
+    tokens, units = (sum(numbers) for numbers in zip(*estimates, strict=True)) if estimates else (0, 0)
     price = prices.get((endpoint.provider.name, endpoint.named_model), None if parts else Price())
     found = {
         "provider": endpoint.provider.name,
@@ -60,14 +60,21 @@ class PlanningClient:
 
     async def scores(self, part: Part, endpoint: Endpoint, deadline: object, line: UsageLine) -> Scores:
         """Count in `line` what the request would cost."""
-        pairs = _pair_tokens(part.call)
         line.begin_request(time.monotonic())
-        line.end_request(1, BilledUnits(sum(pairs), _search_units(pairs)), is_answered=True, is_rate_limited=False)
+        line.end_request(1, _estimate(part, endpoint), is_answered=True, is_rate_limited=False)
         self.counts.requests += 1
         return [(position, 0.0) for position in range(part.call.top_n)]
 
     async def aclose(self) -> None:
         pass
+
+
+def _estimate(part: Part, endpoint: Endpoint) -> BilledUnits:
+    """What a request would be billed for."""
+    if endpoint.asks_questions:
+        return BilledUnits(tokens=plan.tokens(part.body, endpoint))
+    pairs = _pair_tokens(part.call)
+    return BilledUnits(sum(pairs), _search_units(pairs))
 
 
 def _pair_tokens(call: Call) -> list[int]:

@@ -66,6 +66,8 @@ class UsageLine:
     """Of these, requests that were refused with 429."""
     hedged: int = 0
     """Of these, second sendings of a slow request: see others.hedge_ms."""
+    refused: int = 0
+    """Documents that a decision model refused to judge."""
     tokens: float = 0
     """Tokens that the provider says it charges."""
     search_units: float = 0

@@ -14,13 +14,16 @@ from . import (
     bedrock,
     cohere,
     dashscope,
+    decisions,
     deepinfra,
     elasticsearch,
+    gemini_decisions,
     google,
     mixedbread,
     nvidia,
     pairs,
     pinecone,
+    systemone,
     tei,
     text_ranking,
     vllm_score,
@@ -28,7 +31,7 @@ from . import (
 )
 from .result_list import MalformedError
 
-__all__ = ["WIRES", "MalformedError", "Wire", "encoded"]
+__all__ = ["QUESTION_WIRES", "WIRES", "MalformedError", "Wire", "encoded"]
 
 
 class Wire(Protocol):
@@ -68,7 +71,13 @@ WIRES: dict[str, Wire] = {
     "vllm_score": vllm_score,
     "dashscope": dashscope,
     "elasticsearch": elasticsearch,
+    "systemone": systemone,
+    "decisions": decisions,
+    "gemini_decisions": gemini_decisions,
 }
+
+QUESTION_WIRES = frozenset(("systemone", "decisions", "gemini_decisions"))
+"""Wires of decision models, which ask a question of each document and may refuse to answer it."""
 
 
 def encoded(wire: Wire, call: Call) -> bytes:
