@@ -6,15 +6,18 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from asking import asked, code, row, settings
+from clickhouse_rerank.config.prices import Price
 from clickhouse_rerank.errors import RerankError
 from clickhouse_rerank.providers.wires import questions
-from conftest import ROOT, worker_environment
+from clickhouse_rerank.reranker import Reranker
+from conftest import ROOT, Sql, worker_environment
 from provider import Provider, Reply, Request
 
 PAGE = (ROOT / "docs" / "decisions.md").read_text("utf-8")
@@ -55,7 +58,7 @@ def by_number(request: Request) -> Reply:
     return answered(
         request,
         {
-            name: 1.0 if "answer yes" in text else int(text.split()[1]) / 1000
+            name: 1.0 if "answer yes" in text else min(1.0, int(text.split()[1]) / 1000)
             for name, text in documents(request).items()
         },
     )
@@ -71,9 +74,10 @@ def test_the_page_has_the_exact_words() -> None:
 @pytest.mark.parametrize(("name", "others", "requests"), ENDPOINTS)
 def test_a_thousand_documents(provider: Provider, name: str, others: dict[str, str], requests: int) -> None:
     """As few requests as the provider's limits allow, all at a time, and the best of all documents."""
-    provider.reset(by_number)
+    provider.reset(lambda request: replace(by_number(request), delay_s=0.5))
     (ranking,) = asked(row(provider.url, provider=name, documents=DOCUMENTS, top_k=2, others=others))
     assert [index for index, _ in ranking] == [999, 998]
+    assert provider.most_in_flight >= requests
     sizes = [len(request.json["questions"]) for request in provider.requests]
     assert len(sizes) == requests and sum(sizes) == 1000
     assert Counter(text for request in provider.requests for text in documents(request).values()) == Counter(DOCUMENTS)
@@ -96,7 +100,7 @@ def test_each_pair_is_cached_by_itself(provider: Provider, tmp_path: Path) -> No
     config.chmod(0o600)
 
     def query(changed: str, others: str) -> str:
-        texts = f"arrayMap(i -> concat('number ', toString(if(i = {changed}, 5, i))), range(1000))"
+        texts = f"arrayMap(i -> concat('number ', toString(if(i = {changed}, 5000, i))), range(1000))"
         return f"SELECT length(Rerank(materialize('q'), {texts}, 9, 'OpenAI', '{provider.url}', 'k', '{others}'))"
 
     counted = []
@@ -113,10 +117,10 @@ def test_each_pair_is_cached_by_itself(provider: Provider, tmp_path: Path) -> No
         )
         assert done.stdout == "9\n"
         counted.append([len(request.json["questions"]) for request in provider.requests[before:]])
-    assert [sorted(sizes) for sizes in counted] == [[200, 400, 400], [], [], [200, 400, 400]]
+    assert [sorted(sizes) for sizes in counted] == [[200, 400, 400], [], [1], [200, 400, 400]]
     lines = [json.loads(line) for line in (tmp_path / "usage" / "usage.jsonl").read_text().splitlines()]
     assert [(line["requests"], line["cached"], line["tokens"]) for line in lines] == [
-        (3, 0, 21), (0, 1000, 0), (0, 999, 0), (3, 0, 21),
+        (3, 0, 21), (0, 1000, 0), (1, 999, 7), (3, 0, 21),
     ]  # fmt: skip
 
 
@@ -229,3 +233,60 @@ def test_a_wire_or_a_path_says_that_it_is_a_decision_model(provider: Provider) -
     assert {request.path for request in provider.requests} == {"/v1/systemone"}
     (error,) = asked(row(provider.url, provider="vLLM", key="", others={"wire": "decisions"}))
     assert "others.wire must be one of systemone" in str(error)
+
+
+OVERLOADED = Reply(529, json={"detail": "overloaded"}, headers={"retry-after-ms": "10"})
+BUSY = Reply(429, json={"detail": "rate limit"}, headers={"retry-after-ms": "10"})
+
+
+@pytest.mark.parametrize("first", [BUSY, OVERLOADED, TOO_LARGE], ids=["429", "529", "422"])
+def test_in_sql_what_passes_is_overcome(sql: Sql, provider: Provider, first: Reply) -> None:
+    """A limit, an overload and a request that is too large become a ranking, with the documents as they were."""
+    provider.reset(lambda request: first if request.number == 1 else by_number(request))
+    call = f"Rerank('{first.status}', ['number 1', 'number 900'], 2, 'TypeSafe', '{provider.url}', 'k', '')"
+    assert sql.value(f"SELECT {call}.2") == ["number 900", "number 1"]
+    assert len(provider.requests) == (3 if first is TOO_LARGE else 2)
+
+
+def test_in_sql_a_refusal_is_nan_and_a_partial_answer_an_error(sql: Sql, provider: Provider) -> None:
+    """The one is found by isNaN; the other fails the query with a sentence."""
+    provider.reset(lambda request: answered(request, {"d0": 0.5, "d1": None, "d2": 0.75}))
+    call = f"Rerank('q', ['a', 'b', 'c'], 3, 'OpenAI', '{provider.url}', 'k', '')"
+    assert sql.value(f"SELECT arrayMap(r -> (r.2, isNaN(r.3)), {call})") == [("c", 0), ("a", 0), ("b", 1)]
+    provider.reset(lambda request: answered(request, {"d0": 0.5, "d2": 0.75}))
+    said = sql.error("SELECT " + call.replace("'q'", "'r'"))
+    assert said == (
+        "Rerank: PROTOCOL: The answer of OpenAI lacks the answers to 1 of 3 questions. Check that base_url is a rerank "
+        "endpoint."
+    )
+
+
+def test_the_views_know_what_it_cost(provider: Provider, tmp_path: Path) -> None:
+    """Tokens of the answers, times the seeded price; refused documents are counted."""
+    provider.reset(lambda request: answered(request, {"d0": 0.5, "d1": None}))
+    config = tmp_path / "config.toml"
+    config.write_text(f'[usage]\npath = "{tmp_path}/rerank/usage.jsonl"\n')
+    views = (ROOT / "sql" / "views" / "usage.sql").read_text("utf-8")
+    views = views.replace("rerank/usage*.jsonl", f"{tmp_path}/rerank/usage*.jsonl")
+    call = f"SELECT length(Rerank(materialize('q'), ['a', 'b'], 2, 'OpenAI', '{provider.url}', 'k', ''))"
+    cost = "SELECT provider, model, tokens, round(cost * 1e9) FROM rerank.cost_per_day"
+    done = subprocess.run(
+        [sys.executable, "-c", ENGINE, call, views, cost, "SELECT refused FROM rerank.usage"],
+        check=True,
+        env=worker_environment(CLICKHOUSE_RERANK_CONFIG=str(config)),
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.stdout == "2\nOpenAI\tgpt-6-luna\t7\t700\n1\n"
+
+
+def test_a_dry_run_estimates_tokens_and_money(provider: Provider) -> None:
+    """Tokens from the bytes of the request, three to one; the price is the configuration's."""
+    prices = {("TypeSafe", "jev-latest"): Price(million_tokens=0.042)}
+    one = row(provider.url, provider="TypeSafe", documents=["number 1"], others={"dry_run": True})
+    found = json.loads(Reranker(replace(settings(), prices=prices)).dry_run(one))
+    assert (found["requests"], found["search_units"]) == (1, 0)
+    assert found["tokens"] == -(-found["bytes"] // 3)
+    assert found["cost"] == pytest.approx(found["tokens"] * 0.042 / 1e6, abs=1e-9)
+    assert provider.requests == []
