@@ -54,7 +54,10 @@ class Chunk:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for _ in range(self.rows):
-            yield await self._queue.get()
+            row = await self._queue.get()
+            if self._queue.qsize() == _MAX_WAITING_ROWS and not self.is_full():
+                self._freed.set()
+            yield row
 
     def free(self, size: int) -> None:
         """Stop counting a row of `size` bytes: its answer is ready."""
