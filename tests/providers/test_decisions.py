@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from asking import asked, code, row, settings
+from clickhouse_rerank.config.credentials import Credential
 from clickhouse_rerank.config.prices import Price
 from clickhouse_rerank.errors import RerankError
 from clickhouse_rerank.providers.wires import questions
 from clickhouse_rerank.reranker import Reranker
+from clickhouse_rerank.types import Secret
 from conftest import ROOT, Sql, worker_environment
 from provider import Provider, Reply, Request
 
@@ -224,6 +226,16 @@ def test_partial_answers_are_no_answer(provider: Provider) -> None:
     assert "The answer of TypeSafe lacks the answers to 1 of 2 questions." in str(error)
 
 
+def test_sql_does_not_choose_where_a_servers_key_goes(provider: Provider) -> None:
+    """The wire decides the path: with a credential of the server, only the configuration may name it."""
+    known = {"c": Credential("c", "openrouter", Secret("k"), default=True)}
+    (error,) = asked(
+        row("", provider="OpenRouter", key="", others={"wire": "systemone", "model": "m"}),
+        within=replace(settings(), credentials=known),
+    )
+    assert code(error) == "CREDENTIAL" and "wire" in str(error)
+
+
 def test_a_wire_or_a_path_says_that_it_is_a_decision_model(provider: Provider) -> None:
     """At providers that serve rerank models too; the wire that a provider does not serve is an error."""
     provider.reset(by_number)
@@ -231,6 +243,10 @@ def test_a_wire_or_a_path_says_that_it_is_a_decision_model(provider: Provider) -
         (ranking,) = asked(row(base_url, provider="vLLM", key="", documents=["number 1", "number 2"], others=others))
         assert ranking[0][0] == 1
     assert {request.path for request in provider.requests} == {"/v1/systemone"}
+    (ranking,) = asked(
+        row(f"{provider.url}/api/alpha/decisions", provider="OpenRouter", documents=["number 1"], others={"model": "m"})
+    )
+    assert ranking[0][0] == 0 and provider.requests[-1].path == "/api/alpha/decisions"
     (error,) = asked(row(provider.url, provider="vLLM", key="", others={"wire": "decisions"}))
     assert "others.wire must be one of systemone" in str(error)
 

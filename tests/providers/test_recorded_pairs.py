@@ -202,6 +202,8 @@ def malformed_decisions(answer: Any) -> Iterator[tuple[str, Any]]:
     other = {"type": "noul", "noul": 0.5, "probability": 0.5, **named}
     for wrong in ({}, [], None, "text", 1, {"answers": None}, {"answers": "text"}, {"answers": []}, {"answers": {}}):
         yield f"is {wrong!r}", wrong
+    if "result" in answer:
+        yield "a failure with answers", answer | {"success": False}
     yield "a missing answer", changed(lambda found: found.pop(key))
     yield "an answer of another type", changed(lambda found: found.__setitem__(key, "text"))
     yield "an answer that cannot be given", changed(lambda found: found[key].update(type="unsupported"))

@@ -100,13 +100,17 @@ _BESIDE: Mapping[str, Mapping[str, str]] = {
 }
 """Provider -> the wires that it also serves, with their paths."""
 
+_OTHER_PATHS: Mapping[str, Mapping[str, str]] = {"OpenRouter": {"/alpha/decisions/": "systemone"}}
+"""Provider -> (part of a path where it also serves a wire, the wire)."""
+
 
 def with_decisions(record: Provider) -> Provider:
     """The record of a provider that serves decision models beside rerank models, with a record for each wire."""
     paths = _BESIDE.get(record.name)
     if not paths:
         return record
-    wire = {"wire": Option("text", choices=tuple(paths))}
+    # The wire decides the path that a key is sent to.
+    wire = {"wire": Option("text", choices=tuple(paths), credential_only=True)}
     host = "/".join(record.url.split("/")[:3])
     served = {
         name: _served(
@@ -128,6 +132,10 @@ def with_decisions(record: Provider) -> Provider:
     return replace(
         record,
         options={**record.options, **wire},
-        variants=(*record.variants, *((f"/{name}/", one) for name, one in served.items())),
+        variants=(
+            *record.variants,
+            *((f"/{name}/", one) for name, one in served.items()),
+            *((part, served[name]) for part, name in _OTHER_PATHS.get(record.name, {}).items()),
+        ),
         by_wire=served,
     )

@@ -34,6 +34,8 @@ def body(call: Call) -> object:
 
 def scores(payload: object, call: Call) -> Scores:
     """A probability for each document, but for those whose question was refused."""
+    if isinstance(payload, dict) and payload.get("success") is False:
+        raise MalformedError("says that the request failed")
     answers = _result(payload).get("answers")
     if not isinstance(answers, dict):
         raise MalformedError("has no object of answers")
