@@ -120,10 +120,11 @@ def test_sql_shows_what_the_provider_counted(provider: Provider, tmp_path: Path)
         (30, "materialize('the same')", "{}"),
         (20, "concat('often ', toString(number))", "{}"),
         (20, "concat('shaky ', toString(number))", "{}"),
+        # Before those that fail: a process whose requests mostly failed sends no more.
+        (8, "concat('split ', toString(number))", '{"batch_size":15}'),
         (6, "concat('broken ', toString(number))", '{"on_error":"passthrough"}'),
         (5, "concat('broken too ', toString(number))", f'{{"model":"other",{fallback}}}'),
         (3, "concat('silent ', toString(number))", '{"timeout_s":0.3,"on_error":"empty"}'),
-        (8, "concat('split ', toString(number))", '{"batch_size":15}'),
     ]
     calls = [
         f"SELECT count(length(Rerank({query}, arrayMap(i -> concat('doc ', toString(i)), range(40)), 3, 'Cohere', "
