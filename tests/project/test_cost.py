@@ -37,6 +37,11 @@ TABLES: dict[str, list[Spelling]] = {
         Spelling("SELECT id, {R} AS r FROM t WHERE id = 77 QUALIFY r[1].3 > 0.05", 1),
         Spelling("SELECT id, {R} AS r FROM t WHERE id < 100 AND flag AND r[1].3 > 0.05", 20),
         Spelling("SELECT id, {R} AS r FROM t WHERE flag AND r[1].3 > 0.05", 410),
+        Spelling(
+            "SELECT id, {R} AS r FROM t WHERE id < 100 AND flag AND r[1].3 > 0.05 "
+            "SETTINGS optimize_move_to_prewhere = 0",
+            20,
+        ),
     ],
     "conditions-remedies": [
         Spelling("SELECT id, {W} AS r FROM t WHERE id = 77 AND r[1].3 > 0.05", 1),
@@ -56,6 +61,11 @@ TABLES: dict[str, list[Spelling]] = {
             "SELECT id, {R} AS r FROM t WHERE id = 77 AND r[1].3 > 0.05 "
             "SETTINGS move_primary_key_columns_to_end_of_prewhere = 0",
             1,
+        ),
+        Spelling(
+            "SELECT id, {R} AS r FROM t WHERE r[1].3 > 0.05 AND flag AND id < 100 "
+            "SETTINGS move_primary_key_columns_to_end_of_prewhere = 0",
+            20,
         ),
     ],
     "limits": [
