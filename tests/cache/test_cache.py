@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -27,7 +25,8 @@ from clickhouse_rerank.errors import CallerError
 from clickhouse_rerank.request.endpoint import Endpoint, resolve
 from clickhouse_rerank.request.others import Options
 from clickhouse_rerank.types import Call, CallScores, Row, Scores
-from conftest import Worker, worker_environment
+from conftest import Worker
+from own_engine import printed
 from provider import Provider, Reply, Request, cohere
 from shared_cache import answer, configured, shared
 
@@ -41,15 +40,6 @@ def sent(provider: Provider) -> list[list[str]]:
     return found
 
 
-ENGINE = """
-import sys
-from clickhouse_rerank.commands.embedded_engine import Engine
-with Engine() as engine:
-    for statement in sys.argv[1:]:
-        sys.stdout.write(engine.query(statement).decode())
-"""
-
-
 def test_sql_that_names_a_call_often_asks_once(provider: Provider, tmp_path: Path) -> None:
     """EXPLAIN, CREATE VIEW, a query with two uses of an alias, and the query again: one request by default."""
     call = f"Rerank('a', ['b', 'a'], 2, 'Cohere', '{provider.url}', 'k', '')"
@@ -59,10 +49,9 @@ def test_sql_that_names_a_call_often_asks_once(provider: Provider, tmp_path: Pat
         f"SELECT {call} AS r, r[1].2, r.3",
         "SELECT r FROM ranked",
     )
-    command = [sys.executable, "-c", ENGINE, *statements]
-    environment = worker_environment(**configured(tmp_path))
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=True)
-    assert done.stdout.endswith("[(1,'a',1),(0,'b',0)]\ta\t[1,0]\n[(1,'a',1),(0,'b',0)]\n")
+    assert printed(*statements, timeout_s=60, **configured(tmp_path)).endswith(
+        "[(1,'a',1),(0,'b',0)]\ta\t[1,0]\n[(1,'a',1),(0,'b',0)]\n"
+    )
     assert len(provider.requests) == 1
 
 

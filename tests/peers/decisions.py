@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .checks import BERLIN, DOCUMENTS, PARIS, RANKING, Checks
-from .environment import FOLDER, environment
+from .environment import environment
 from .litellm import KEY as GATEWAY_KEY
+from .litellm import proxy
 from .server import free_port, running
 
 _HERE = Path(__file__).parent
@@ -65,21 +66,12 @@ def _ranks(checks: Checks, root: str) -> None:
 def _gateway(checks: Checks, upstream: str) -> None:
     """LiteLLM's proxy, which speaks both formats and passes them on in one."""
     reached = {"model": "typesafe/jev-latest", "api_base": upstream, "api_key": _KEY}
-    config = FOLDER / "litellm-decisions.json"
-    config.write_text(
-        json.dumps(
-            {
-                "model_list": [{"model_name": "words", "litellm_params": reached}],
-                "general_settings": {"master_key": GATEWAY_KEY},
-                "litellm_settings": {"num_retries": 0, "telemetry": False},
-            }
-        )
-    )
-    programs, port = environment("litellm"), free_port()
-    root = f"http://127.0.0.1:{port}"
-    command = [programs / "litellm", "--config", config, "--host", "127.0.0.1", "--port", port, "--num_workers", 1]
-    quiet = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_DOCS": "True"}
-    with running("litellm-decisions", command, f"{root}/health/liveliness", **quiet):
+    settings = {
+        "model_list": [{"model_name": "words", "litellm_params": reached}],
+        "general_settings": {"master_key": GATEWAY_KEY},
+        "litellm_settings": {"num_retries": 0, "telemetry": False},
+    }
+    with proxy("litellm-decisions", settings) as root:
         for wire in ("systemone", "decisions"):
             others = {"wire": wire, "model": "words"}
             checks.ranks(f"LiteLLM's /v1/{wire}", "LiteLLM", root, GATEWAY_KEY, others)

@@ -1,6 +1,8 @@
 """LiteLLM's proxy in front of Infinity: its own rerank routes, and a path it passes through."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 
 from .checks import Checks
 from .environment import FOLDER, environment
@@ -17,17 +19,26 @@ _PASSED = "/passed/rerank"
 
 def check(checks: Checks) -> None:
     """The proxy with a keyed Infinity behind it."""
-    with serving("litellm-upstream", "--api-key", UPSTREAM_KEY, "--url-prefix", "/v1") as upstream:
-        programs = environment("litellm")
-        config = FOLDER / "litellm.json"  # YAML is what it wants, and JSON is YAML
-        config.write_text(json.dumps(_config(f"{upstream}/v1")))
-        port = free_port()
-        command = [programs / "litellm", "--config", config, "--host", "127.0.0.1", "--port", port, "--num_workers", 1]
-        root = f"http://127.0.0.1:{port}"
-        quiet = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_DOCS": "True"}
-        with running("litellm", command, f"{root}/health/liveliness", **quiet):
-            _ranks(checks, root)
-            _refusals(checks, root)
+    with (
+        serving("litellm-upstream", "--api-key", UPSTREAM_KEY, "--url-prefix", "/v1") as upstream,
+        proxy("litellm", _config(f"{upstream}/v1")) as root,
+    ):
+        _ranks(checks, root)
+        _refusals(checks, root)
+
+
+@contextlib.contextmanager
+def proxy(name: str, settings: dict[str, object]) -> Iterator[str]:
+    """LiteLLM's proxy with these settings; yields its root URL."""
+    programs = environment("litellm")
+    config = FOLDER / f"{name}.json"  # YAML is what it wants, and JSON is YAML
+    config.write_text(json.dumps(settings))
+    port = free_port()
+    command = [programs / "litellm", "--config", config, "--host", "127.0.0.1", "--port", port, "--num_workers", 1]
+    root = f"http://127.0.0.1:{port}"
+    quiet = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_DOCS": "True"}
+    with running(name, command, f"{root}/health/liveliness", **quiet):
+        yield root
 
 
 def _config(upstream: str) -> dict[str, object]:

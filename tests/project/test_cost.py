@@ -13,7 +13,7 @@ import pytest
 
 from clickhouse_rerank.commands import functions
 from conftest import Sql
-from pages import ROOT
+from pages import ROOT, generated, with_generated
 from provider import Provider, Reply, cohere
 
 PAGE = ROOT / "docs" / "cost.md"
@@ -109,9 +109,6 @@ def counted(engine: Sql, provider: Provider, query: str) -> int:
         "C": f"Rerank('zebra', ['zebra', 'horse'], {given}",
         "M": f"Rerank(materialize('zebra'), ['zebra', 'horse'], {given}",
     }
-    wrapper = dict(functions.statements(replace=True))["CohereRerank"].rstrip(";")
-    wrapper = wrapper.replace("CohereRerank", "CountedRerank").replace("'', '', '')", f"'{provider.url}', 'k', '')")
-    engine.client.command(wrapper)
     provider.reset(cohere)
     engine.client.query(query.format(**calls))
     return len(provider.requests)
@@ -139,34 +136,27 @@ def engine(sql: Sql) -> Sql:
 
 def table(name: str, engine: Sql, provider: Provider) -> str:
     """A table of the page, counted."""
+    wrapper = dict(functions.statements(replace=True))["CohereRerank"].rstrip(";")
+    wrapper = wrapper.replace("CohereRerank", "CountedRerank").replace("'', '', '')", f"'{provider.url}', 'k', '')")
+    engine.client.command(wrapper)
     lines = ["| query | requests | needed |", "|---|---|---|"]
     for spelling in TABLES[name]:
         requests = counted(engine, provider, spelling.query)
         mark = "**" if requests > spelling.needed else ""
         query = spelling.query.format(R="R", W="W", C="C", M="M")
         lines.append(f"| `{query}` | {mark}{requests:,}{mark} | {spelling.needed:,} |")
-    return "\n".join(lines)
-
-
-def written(name: str, text: str) -> tuple[int, int]:
-    """Where a table stands in the page."""
-    begin, end = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
-    return text.index(begin) + len(begin), text.index(end)
+    return "\n".join(lines) + "\n"
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_the_page_says_what_is_counted(name: str, engine: Sql, provider: Provider) -> None:
-    text = PAGE.read_text("utf-8")
-    start, end = written(name, text)
-    assert table(name, engine, provider) == text[start:end], "make generate"
+    assert table(name, engine, provider) == generated(PAGE.read_text("utf-8"), name), "make generate"
 
 
 @pytest.mark.parametrize("name", [name for name in TABLES if name.endswith("-remedies")])
 def test_remedies_send_what_is_needed(name: str) -> None:
     """In the page, whose numbers the other test counts."""
-    text = PAGE.read_text("utf-8")
-    start, end = written(name, text)
-    assert "**" not in text[start:end]
+    assert "**" not in generated(PAGE.read_text("utf-8"), name)
 
 
 def test_a_deadline_ends_what_a_time_limit_cannot(engine: Sql, provider: Provider) -> None:
@@ -193,8 +183,7 @@ if __name__ == "__main__":
             page = PAGE.read_text("utf-8")
             ready = filled(shared)
             for title in TABLES:
-                first, last = written(title, page)
-                page = page[:first] + table(title, ready, at) + page[last:]
+                page = with_generated(page, title, table(title, ready, at))
             PAGE.write_text(page, "utf-8")
         finally:
             at.close()

@@ -18,7 +18,7 @@ from clickhouse_rerank.config.settings import reference
 from clickhouse_rerank.errors import CODES
 from clickhouse_rerank.providers import PROVIDERS
 from error_samples import samples
-from pages import ROOT, anchors
+from pages import ROOT, anchors, with_generated
 from provider_sections import SECTIONS, own_keys
 from url_cases import CASES
 
@@ -108,9 +108,7 @@ def with_blocks(page: Path) -> str:
     """A page's text with everything generated as it should be."""
     text = page.read_text("utf-8")
     for name, render in BLOCKS[page].items():
-        block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        text, found = block.subn(lambda match, render=render: f"{match[1]}{render()}{match[2]}", text)  # type: ignore[misc]
-        assert found == 1, f"{page.name} has {found} blocks {name}"
+        text = with_generated(text, name, render())
     return text
 
 

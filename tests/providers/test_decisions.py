@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+import decision_model
 from asking import asked, code, row, settings
 from clickhouse_rerank.config.credentials import Credential
 from clickhouse_rerank.config.prices import Price
@@ -19,7 +17,9 @@ from clickhouse_rerank.errors import RerankError
 from clickhouse_rerank.providers.wires import questions
 from clickhouse_rerank.reranker import Reranker
 from clickhouse_rerank.types import Secret
-from conftest import ROOT, Sql, worker_environment
+from conftest import ROOT, Sql
+from decision_model import documents
+from own_engine import printed
 from provider import Provider, Reply, Request
 
 PAGE = (ROOT / "docs" / "decisions.md").read_text("utf-8")
@@ -27,30 +27,9 @@ DOCUMENTS = [f"number {i}" for i in range(1000)]
 ENDPOINTS = [("OpenAI", {}, 3), ("Gemini", {}, 1), ("Cloudflare", {"account_id": "a1"}, 16), ("TypeSafe", {}, 2)]
 
 
-def documents(request: Request) -> dict[str, str]:
-    """The documents of a request by the names of their questions."""
-    asked_of = request.json["questions"]
-    by_name = {one["name"]: one for one in asked_of} if isinstance(asked_of, list) else asked_of
-    return {
-        name: one["instructions"]["document"]
-        if isinstance(one["instructions"], dict)
-        else one["instructions"].rpartition("Document:\n")[2]
-        for name, one in by_name.items()
-    }
-
-
 def answered(request: Request, probabilities: dict[str, float | None]) -> Reply:
     """The answer with these probabilities; None is a refusal."""
-    if isinstance(request.json["questions"], list):
-        answers: Any = [
-            {"type": "refusal", "name": name}
-            if value is None
-            else {"type": "predicate", "name": name, "probability": value}
-            for name, value in probabilities.items()
-        ]
-    else:
-        answers = {name: {"type": "noul", "noul": value} for name, value in probabilities.items()}
-    answer = {"model": "m", "answers": answers, "usage": {"input_tokens": 7}}
+    answer = decision_model.answer(request.json, probabilities, tokens=7)
     enveloped = "/accounts/" in request.path
     return Reply(json={"result": answer, "success": True, "errors": [], "messages": []} if enveloped else answer)
 
@@ -61,7 +40,7 @@ def by_number(request: Request) -> Reply:
         request,
         {
             name: 1.0 if "answer yes" in text else min(1.0, int(text.split()[1]) / 1000)
-            for name, text in documents(request).items()
+            for name, text in documents(request.json).items()
         },
     )
 
@@ -82,16 +61,9 @@ def test_a_thousand_documents(provider: Provider, name: str, others: dict[str, s
     assert provider.most_in_flight >= requests
     sizes = [len(request.json["questions"]) for request in provider.requests]
     assert len(sizes) == requests and sum(sizes) == 1000
-    assert Counter(text for request in provider.requests for text in documents(request).values()) == Counter(DOCUMENTS)
-
-
-ENGINE = """
-import sys
-from clickhouse_rerank.commands.embedded_engine import Engine
-with Engine() as engine:
-    for statement in sys.argv[1:]:
-        sys.stdout.write(engine.query(statement).decode())
-"""
+    assert Counter(text for request in provider.requests for text in documents(request.json).values()) == Counter(
+        DOCUMENTS
+    )
 
 
 def test_each_pair_is_cached_by_itself(provider: Provider, tmp_path: Path) -> None:
@@ -109,15 +81,7 @@ def test_each_pair_is_cached_by_itself(provider: Provider, tmp_path: Path) -> No
     statements = [query("-1", ""), query("-1", ""), query("7", ""), query("-1", '{"question":"Another?"}')]
     for statement in statements:
         before = len(provider.requests)
-        done = subprocess.run(
-            [sys.executable, "-c", ENGINE, statement],
-            check=True,
-            env=worker_environment(CLICKHOUSE_RERANK_CONFIG=str(config)),
-            capture_output=True,
-            text=True,
-            timeout=100,
-        )
-        assert done.stdout == "9\n"
+        assert printed(statement, CLICKHOUSE_RERANK_CONFIG=str(config)) == "9\n"
         counted.append([len(request.json["questions"]) for request in provider.requests[before:]])
     assert [sorted(sizes) for sizes in counted] == [[200, 400, 400], [], [1], [200, 400, 400]]
     lines = [json.loads(line) for line in (tmp_path / "usage" / "usage.jsonl").read_text().splitlines()]
@@ -166,7 +130,7 @@ def test_a_refused_document_is_not_scored(provider: Provider) -> None:
     refused = {"number 1"}
 
     def script(request: Request) -> Reply:
-        return answered(request, {n: None if t in refused else 0.5 for n, t in documents(request).items()})
+        return answered(request, {n: None if t in refused else 0.5 for n, t in documents(request.json).items()})
 
     provider.reset(script)
     one = {"provider": "OpenAI", "documents": ["number 0", "number 1", "number 2"], "top_k": 3}
@@ -286,15 +250,8 @@ def test_the_views_know_what_it_cost(provider: Provider, tmp_path: Path) -> None
     views = views.replace("rerank/usage*.jsonl", f"{tmp_path}/rerank/usage*.jsonl")
     call = f"SELECT length(Rerank(materialize('q'), ['a', 'b'], 2, 'OpenAI', '{provider.url}', 'k', ''))"
     cost = "SELECT provider, model, tokens, round(cost * 1e9) FROM rerank.cost_per_day"
-    done = subprocess.run(
-        [sys.executable, "-c", ENGINE, call, views, cost, "SELECT refused FROM rerank.usage"],
-        check=True,
-        env=worker_environment(CLICKHOUSE_RERANK_CONFIG=str(config)),
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert done.stdout == "2\nOpenAI\tgpt-6-luna\t7\t700\n1\n"
+    said = printed(call, views, cost, "SELECT refused FROM rerank.usage", CLICKHOUSE_RERANK_CONFIG=str(config))
+    assert said == "2\nOpenAI\tgpt-6-luna\t7\t700\n1\n"
 
 
 def test_a_dry_run_estimates_tokens_and_money(provider: Provider) -> None:

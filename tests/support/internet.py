@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import decision_model
 from provider import Provider, Reply, Request, overlap
 from proxy import Proxy
 
@@ -78,22 +79,13 @@ def _read(body: Any) -> tuple[str, list[str], Callable[[Scored], Any]]:
 
 def _decision(body: Any) -> tuple[str, list[str], Callable[[Scored], Any]]:
     """(query, documents, what to answer) of a decision model's body."""
-    query, asked = body.get("state", body.get("input")), body["questions"]
-    usage = {"input_tokens": 100}
-    if isinstance(asked, list):
-        named = lambda scored: [  # noqa: E731
-            {"type": "predicate", "name": asked[at]["name"], "probability": value} for at, value in scored
-        ]
-        return query, [_last(one) for one in asked], lambda scored: {"answers": named(scored), "usage": usage}
-    names = list(asked)
-    keyed = lambda scored: {names[at]: {"type": "noul", "noul": value} for at, value in scored}  # noqa: E731
-    return query, [_last(one) for one in asked.values()], lambda scored: {"answers": keyed(scored), "usage": usage}
+    documents = decision_model.documents(body)
+    names = list(documents)
 
+    def shaped(scored: Scored) -> Any:
+        return decision_model.answer(body, {names[at]: value for at, value in scored}, tokens=100)
 
-def _last(question: Any) -> str:
-    """The document of a question."""
-    instructions = question["instructions"]
-    return instructions["document"] if isinstance(instructions, dict) else instructions.rpartition("Document:\n")[2]
+    return body.get("state", body.get("input")), list(documents.values()), shaped
 
 
 class Internet:

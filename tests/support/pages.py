@@ -60,6 +60,22 @@ def statements(block: str) -> list[str]:
     return [part for part in found if part]
 
 
+def generated(text: str, name: str) -> str:
+    """What stands in a page between the comments of a name."""
+    return _part(name).findall(text)[0][1]
+
+
+def with_generated(text: str, name: str, part: str) -> str:
+    """A page's text with `part`, which ends with a line feed, at the one place between the comments of a name."""
+    text, found = _part(name).subn(lambda match: f"{match[1]}{part}{match[3]}", text)
+    assert found == 1, f"the page has {found} blocks {name}"
+    return text
+
+
+def _part(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(<!-- {name} -->\n)(.*?)(<!-- /{name} -->)", re.DOTALL)
+
+
 def links(text: str) -> list[str]:
     """The targets of a page's links, outside of code and comments."""
     prose = re.sub(r"`[^`\n]*`", "", _COMMENT.sub("", _FENCE.sub("", text)))

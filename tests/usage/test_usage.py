@@ -32,7 +32,8 @@ from clickhouse_rerank.request.endpoint import resolve
 from clickhouse_rerank.types import BilledUnits, Row
 from clickhouse_rerank.usage import jsonl_file, recorder
 from clickhouse_rerank.usage.jsonl_file import UsageFile
-from conftest import ROOT, Sql, Worker, worker_environment
+from conftest import ROOT, Sql, Worker
+from own_engine import printed
 from provider import Provider, Reply, Request, cohere
 
 Start = Callable[..., Worker]
@@ -90,23 +91,10 @@ class Misbehaving:
         return Reply(json={**answer, "meta": {"billed_units": {"search_units": 2}}})
 
 
-ENGINE = """
-import sys
-from clickhouse_rerank.commands.embedded_engine import Engine
-with Engine() as engine:
-    for statement in sys.argv[1:]:
-        sys.stdout.write(engine.query(statement, "JSONEachRow").decode())
-"""
-
-
 def in_engine(folder: Path, *statements: str, **more: str) -> list[dict[str, Any]]:
     """The rows of statements on an engine of their own, whose workers have a folder's configuration."""
-    command = [sys.executable, "-c", ENGINE, *statements]
-    done = subprocess.run(
-        command, check=False, env=worker_environment(**more), cwd=folder, capture_output=True, text=True, timeout=100
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    lines = printed(*statements, format_name="JSONEachRow", folder=folder, **more).splitlines()
+    return [json.loads(line) for line in lines]
 
 
 def test_sql_shows_what_the_provider_counted(provider: Provider, tmp_path: Path) -> None:

@@ -10,34 +10,26 @@ from ..config.settings import load
 from ..worker import DRY_RUN_LOG
 from .embedded_engine import Engine
 
-_COLUMNS = {
-    "provider": "String",
-    "model": "String",
-    "calls": "UInt64",
-    "documents": "UInt64",
-    "cached": "UInt64",
-    "requests": "UInt64",
-    "tokens": "UInt64",
-    "search_units": "UInt64",
-    "cost": "Nullable(Float64)",
-}
+_SUMS = ("documents", "cached", "requests", "tokens", "search_units")
+_NUMBERS = ("calls", *_SUMS)
+_STRUCTURE = f"provider String, model String, {' UInt64, '.join(_NUMBERS)} UInt64, cost Nullable(Float64)"
 
 
 def costs(log: Path, prices: Mapping[tuple[str, str], Price]) -> list[dict[str, object]]:
-    """A row for each provider and model of the log, with the members of _COLUMNS; the cost is None without a price."""
+    """A row for each provider and model of the log, with the members of _STRUCTURE; no price, no cost: None."""
     sums: dict[tuple[str, str], Counter[str]] = {}
     for text in log.read_bytes().splitlines() if log.exists() else ():
         line = json.loads(text)
         if line["documents"]:  # else it adds equal rows to an earlier line
             found = sums.setdefault((line["provider"], line["model"]), Counter(calls=0))
             found["calls"] += 1
-            for name in ("documents", "cached", "requests", "tokens", "search_units"):
+            for name in _SUMS:
                 found[name] += line[name]
     rows: list[dict[str, object]] = []
     for (provider, model), found in sorted(sums.items()):
         price = prices.get((provider, model), None if found["requests"] else Price())
         cost = price and round(price.of(found["search_units"], found["tokens"], found["requests"]), 9)
-        numbers = {name: round(found[name]) for name, kind in _COLUMNS.items() if kind == "UInt64"}
+        numbers = {name: round(found[name]) for name in _NUMBERS}
         rows.append({"provider": provider, "model": model, **numbers, "cost": cost})
     return rows
 
@@ -46,9 +38,8 @@ def table(engine: Engine, environment: Mapping[str, str], format_name: str) -> b
     """What the dry run of this engine would have cost, in a format of ClickHouse. Errors: QueryError, CONFIG."""
     found = costs(engine.usage / DRY_RUN_LOG, load(environment, embedded=True).prices)
     lines = " ".join(map(json.dumps, found)).replace("\\", "\\\\")  # a parameter is in escaped form
-    structure = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
     return engine.query(
         "SELECT * FROM format(JSONEachRow, {structure:String}, {lines:String})",
         format_name,
-        {"structure": structure, "lines": lines},
+        {"structure": _STRUCTURE, "lines": lines},
     )

@@ -121,9 +121,8 @@ class Answerer:
         try:
             chunk_limits.check_rows(chunk.rows, self._limits)
             calls = chunk_limits.CallCount(self._limits, self._reranker.may_need_request)
-            rows = aiter(chunk)
-            if chunk.rows > self._limits.max_calls:
-                rows = await self._counted_ahead(chunk, calls)
+            may_exceed = chunk.rows > self._limits.max_calls
+            rows = await self._counted_ahead(chunk, calls) if may_exceed else aiter(chunk)
             work = partial(self._answer_row, chunk, calls, SingleFlight())
             tasks = OrderedTasks(rows, work, self._limits.max_in_flight * _ROWS_PER_PLACE)
             async for answers in tasks:

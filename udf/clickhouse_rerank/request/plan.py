@@ -97,9 +97,8 @@ def _fitting(start: int, call: Call, endpoint: Endpoint) -> Iterator[Part]:
     elif endpoint.is_listwise:
         raise _indivisible(over, endpoint)
     else:
-        half = (count + 1) // 2
-        yield from _fitting(start, _slice(call, 0, half), endpoint)
-        yield from _fitting(start + half, _slice(call, half, count), endpoint)
+        for at, half in _halves(call):
+            yield from _fitting(start + at, half, endpoint)
 
 
 def tokens(body: bytes, endpoint: Endpoint) -> int:
@@ -109,10 +108,14 @@ def tokens(body: bytes, endpoint: Endpoint) -> int:
 
 def halved(part: Part, endpoint: Endpoint) -> list[Part]:
     """A request with several documents as two; `start` counts from the first document of the request."""
-    count = len(part.call.documents)
+    return [Part(at, half, encoded(WIRES[endpoint.wire], half)) for at, half in _halves(part.call)]
+
+
+def _halves(call: Call) -> tuple[tuple[int, Call], tuple[int, Call]]:
+    """A call with several documents as two, each with the position of its first document."""
+    count = len(call.documents)
     half = (count + 1) // 2
-    calls = ((0, _slice(part.call, 0, half)), (half, _slice(part.call, half, count)))
-    return [Part(start, call, encoded(WIRES[endpoint.wire], call)) for start, call in calls]
+    return (0, _slice(call, 0, half)), (half, _slice(call, half, count))
 
 
 def _over(call: Call, body: bytes, endpoint: Endpoint) -> str:
