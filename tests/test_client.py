@@ -13,7 +13,7 @@ import pytest
 from asking import DOCUMENTS, KEY, RIGHT_BODY, row, settings
 from clickhouse_rerank.admission import endpoint_admission
 from clickhouse_rerank.admission.deadline import Deadline
-from clickhouse_rerank.client import Client
+from clickhouse_rerank.client.client import Client
 from clickhouse_rerank.errors import CallerError, ProviderFailedError, RerankError
 from clickhouse_rerank.network.transport import Response
 from clickhouse_rerank.request import plan

@@ -15,7 +15,7 @@ from clickhouse_rerank.admission.deadline import Deadline
 from clickhouse_rerank.admission.hedge import HedgeBudget
 from clickhouse_rerank.admission.quota import Quota
 from clickhouse_rerank.admission.retry_budget import RetryBudget
-from clickhouse_rerank.client import Client
+from clickhouse_rerank.client.client import Client
 from clickhouse_rerank.config.settings import Settings, parse
 from clickhouse_rerank.errors import ProviderFailedError, RerankError
 from clickhouse_rerank.network.transport import Response

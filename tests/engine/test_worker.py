@@ -359,6 +359,7 @@ async def rank(self, row, account, digest):
     return [(0, 0.5)]
 reranker.Reranker.rank = rank
 reranker.Reranker.options = lambda self, row: Options()
+reranker.Reranker.shares = lambda self, row: False
 worker.main(["--format", "TabSeparated"])
 """
 

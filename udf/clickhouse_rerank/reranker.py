@@ -6,29 +6,26 @@ client or a scorer gives the missing scores (`_scores`). The first endpoint that
 """
 
 import asyncio
-import time
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import lru_cache
 from typing import NamedTuple
 
 from . import scorers
 from .admission.deadline import Deadline
 from .cache.scores import Cache, Lookup
-from .client import Client
+from .client.client import Client
+from .client.shared_requests import SharedRequests
 from .config.settings import Settings
 from .errors import CallerError, ProviderFailedError, RequestRejectedError, RerankError
 from .network import ssrf_guard
 from .network.transport import Transport
 from .providers.base_url import parse_url
 from .request import plan, ranking
-from .request.endpoint import Endpoint, resolve
+from .request.endpoint import Endpoint
+from .request.endpoints import Endpoints
 from .request.others import Options
-from .types import Call, CallScores, Ranking, Row, RowScores, Scores
+from .types import Call, CallScores, Ranking, RequestNeed, Row, RowScores, Scores
 from .usage import dry_run
 from .usage.recorder import RowUsage, UsageLine, UsageRecorder
-
-_KEYS_HOLD_S = 5.0  # a key file that changed is seen within this time
 
 
 class _Planned(NamedTuple):
@@ -37,8 +34,8 @@ class _Planned(NamedTuple):
     call: Call
     lookup: Lookup | None
     """What the cache knows; None where a scorer in the worker scores the call."""
-    parts: Sequence[plan.Part]
-    """The requests for what the cache does not know."""
+    missing: Call | None
+    """The call for what the cache does not know."""
 
 
 class Reranker:
@@ -53,7 +50,8 @@ class Reranker:
         self.counts = self._client.counts
         self._cache = Cache(settings.cache, is_dry_run=is_dry_run)
         self._usage = UsageRecorder(settings.usage)
-        self._resolve = lru_cache(maxsize=256)(self._resolve_anew)
+        self.shared = SharedRequests(self._asked, self._usage.shared_line)
+        self._endpoints = Endpoints(settings)
 
     async def rank(self, row: Row, usage: RowUsage | None = None, digest: bytes = b"") -> Ranking:
         """The best `top_k` documents of a row.
@@ -79,17 +77,25 @@ class Reranker:
 
     def options(self, row: Row) -> Options:
         """What the row's `others` say. Errors: CallerError."""
-        return self._endpoint(row).options
+        return self._endpoints.of(row).options
 
-    def may_need_request(self, row: Row, digest: bytes) -> bool:
-        """Whether ranking a row may need a request: no, if the worker scores it or the cache knows all its scores."""
+    def shares(self, row: Row) -> bool:
+        """Whether the documents of a row may share requests with those of other rows. Errors: CallerError."""
+        endpoint = self._endpoints.of(row)
+        return not endpoint.provider.is_local and not endpoint.is_listwise
+
+    def need(self, row: Row, digest: bytes) -> RequestNeed | None:
+        """The request that ranking a row may need; None if the worker scores it or the cache knows all its scores."""
         try:
             endpoint, positions = self._prepare(row)
             if not positions or endpoint.provider.is_local or endpoint.options.dry_run:
-                return False
-            return self._cache.look(plan.call(row, positions, endpoint), endpoint, digest).missing is not None
+                return None
+            missing = self._cache.look(plan.call(row, positions, endpoint), endpoint, digest).missing
         except RerankError:
-            return False  # ranking the row reports it
+            return None  # ranking the row reports it
+        if missing is None:
+            return None
+        return RequestNeed() if endpoint.is_listwise else self.shared.need(missing, endpoint)
 
     def dry_run(self, row: Row) -> str:
         """What ranking a row would send, as JSON. Errors: the errors of `rank` that need no response."""
@@ -97,7 +103,8 @@ class Reranker:
         if endpoint.url:
             ssrf_guard.check_host(parse_url(endpoint.url), self._settings.network)
         line = UsageLine()  # counts, but goes into no log
-        parts = self._plan(row, positions, endpoint, line).parts if positions else ()
+        missing = self._plan(row, positions, endpoint, line).missing if positions else None
+        parts = self._parts(missing, endpoint) if missing else ()
         return dry_run.text(endpoint, line.documents, line.cached, parts, self._settings.prices)
 
     def count_repeat(self, usage: RowUsage) -> None:
@@ -128,7 +135,7 @@ class Reranker:
 
         Errors: CallerError.
         """
-        endpoint = self._endpoint(row)
+        endpoint = self._endpoints.of(row)
         if not row.documents or row.top_k == 0:
             return endpoint, ()
         limit = self._settings.limits.max_documents
@@ -141,20 +148,6 @@ class Reranker:
         if not row.query.strip():
             raise CallerError("BAD_ARGUMENT", "The query is empty. Pass the text to rank by.")
         return endpoint, plan.scored_positions(row)
-
-    def _endpoint(self, row: Row) -> Endpoint:
-        now = int(time.monotonic() // _KEYS_HOLD_S)
-        return self._resolve(row.provider, row.base_url, row.api_key, row.others, now)
-
-    def _resolve_anew(self, provider: str, base_url: str, api_key: str, others: str, _: int) -> Endpoint:
-        endpoint = resolve(provider, base_url, api_key, others, self._settings)
-        limit_s = self._settings.limits.row_deadline_s
-        for each in (endpoint, *endpoint.fallbacks):
-            if (each.options.timeout_s or 0) > limit_s:
-                raise CallerError("BAD_OTHERS", f"others.timeout_s must be at most {limit_s:g}, the server's limit.")
-        if not endpoint.options.cache:  # holds for the fallbacks of the call too
-            endpoint = replace(endpoint, fallbacks=tuple(map(_without_cache, endpoint.fallbacks)))
-        return endpoint
 
     async def _first_answer(
         self, row: Row, positions: Sequence[int], endpoint: Endpoint, usage: RowUsage, digest: bytes
@@ -193,26 +186,36 @@ class Reranker:
         call = plan.call(row, positions, endpoint)
         line.documents = len(call.documents)
         if endpoint.provider.is_local:
-            return _Planned(call, None, ())
+            return _Planned(call, None, None)
         lookup = self._cache.look(call, endpoint, digest)
         if lookup.missing is None:
             line.cached = line.documents
-            return _Planned(call, lookup, ())
+            return _Planned(call, lookup, None)
         line.cached = line.documents - len(lookup.missing.documents)
-        parts = plan.parts(lookup.missing, endpoint)
+        return _Planned(call, lookup, lookup.missing)
+
+    def _parts(self, call: Call, endpoint: Endpoint) -> Sequence[plan.Part]:
+        """The requests of a call. Errors: RequestRejectedError or CallerError for what does not fit into requests."""
+        parts = plan.parts(call, endpoint)
         plan.check_sizes(parts, self._settings.limits.max_request_bytes)
-        line.requests = len(parts)
-        return _Planned(call, lookup, parts)
+        return parts
 
     async def _scores(self, planned: _Planned, endpoint: Endpoint, deadline: Deadline, line: UsageLine) -> CallScores:
         lookup = planned.lookup
         if lookup is None:
             return await asyncio.to_thread(scorers.scores, planned.call)
-        if not planned.parts:
+        if planned.missing is None:
             return lookup.scores
-        fresh = ranking.gathered(planned.parts, await self._answers(planned.parts, endpoint, deadline, line))
+        ask = self._asked if endpoint.is_listwise else self.shared.scores
+        fresh = await ask(planned.missing, endpoint, deadline, line)
         lookup.keep(fresh)
         return ranking.completed(lookup.scores, fresh, endpoint)
+
+    async def _asked(self, call: Call, endpoint: Endpoint, deadline: Deadline, line: UsageLine) -> CallScores:
+        """What the endpoint answers to a call, in as many requests as it takes."""
+        parts = self._parts(call, endpoint)
+        line.requests += len(parts)
+        return ranking.gathered(parts, await self._answers(parts, endpoint, deadline, line))
 
     async def _answers(
         self, parts: Sequence[plan.Part], endpoint: Endpoint, deadline: Deadline, line: UsageLine
@@ -242,7 +245,3 @@ class Reranker:
         halves = plan.halved(part, endpoint)
         line.requests += 1
         return ranking.joined(halves, await self._answers(halves, endpoint, deadline, line))
-
-
-def _without_cache(endpoint: Endpoint) -> Endpoint:
-    return replace(endpoint, options=replace(endpoint.options, cache=False))

@@ -59,6 +59,16 @@ class Call:
     """False where the API always returns all documents and refuses a request with a number."""
 
 
+class RequestNeed(NamedTuple):
+    """What a call takes of a request: a whole one, or a part of one that calls with the same `group` share."""
+
+    group: object = None
+    """None for a call that shares no request."""
+    documents: int = 1
+    most: int = 1
+    """Documents that one request may hold."""
+
+
 class BilledUnits(NamedTuple):
     """What a provider charges for one response; 0 where the response does not say."""
 

@@ -5,6 +5,7 @@ line gets its next place: waiting in line is bounded by `patience` instead.
 """
 
 import asyncio
+from collections.abc import Callable
 
 
 class Deadline:
@@ -14,12 +15,20 @@ class Deadline:
         self.seconds = seconds
         self.patience = patience
         """How long the row may wait in line in all, from the first time that it is rate limited."""
+        self.on_begin: Callable[[], None] | None = None
+        """Called each time that the clock starts."""
         self._began = -1.0
 
     def begin(self) -> None:
         """Start the clock, unless it runs already."""
         if self._began < 0:
             self._began = asyncio.get_running_loop().time()
+            if self.on_begin is not None:
+                self.on_begin()
+
+    def follow(self, other: "Deadline") -> None:
+        """Count from the moment from which `other` counts."""
+        self._began = other._began
 
     def restart(self) -> None:
         """Stop the clock and set it back; the next `begin` starts it."""

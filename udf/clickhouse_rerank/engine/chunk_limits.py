@@ -1,10 +1,11 @@
 """What a whole chunk may cost: its rows, its calls, its time."""
 
+import math
 from collections.abc import Callable
 
 from ..config.tables import Limits
 from ..errors import CallerError
-from ..types import Row
+from ..types import RequestNeed, Row
 
 
 def check_rows(rows: int, limits: Limits) -> None:
@@ -18,25 +19,36 @@ def check_rows(rows: int, limits: Limits) -> None:
 
 
 class CallCount:
-    """Counts the different rows of a chunk that may need a request. `may_need_request` takes a row and its digest."""
+    """Counts the calls that the different rows of a chunk may need: rows that share a request take one together.
 
-    def __init__(self, limits: Limits, may_need_request: Callable[[Row, bytes], bool]) -> None:
+    `need` takes a row and its digest.
+    """
+
+    def __init__(self, limits: Limits, need: Callable[[Row, bytes], RequestNeed | None]) -> None:
         self._most = limits.max_calls
-        self._may_need_request = may_need_request
+        self._need = need
         self._counted: set[bytes] = set()
+        self._calls = 0
+        self._documents: dict[object, int] = {}
+        """Group -> documents of its rows."""
 
     def add(self, row: Row, digest: bytes) -> None:
         """Count a row; one that was counted before does not count again. Errors: TOO_MANY_ROWS."""
-        if digest in self._counted or not self._may_need_request(row, digest):
+        if digest in self._counted or (need := self._need(row, digest)) is None:
             return
-        if len(self._counted) == self._most:
+        self._counted.add(digest)
+        before = 0 if need.group is None else self._documents.get(need.group, 0)
+        after = before + need.documents
+        if need.group is not None:
+            self._documents[need.group] = after
+        self._calls += math.ceil(after / need.most) - math.ceil(before / need.most)
+        if self._calls > self._most:
             raise CallerError(
                 "TOO_MANY_ROWS",
                 f"A block may need {self._most} calls (limits.max_calls), and one needs more. ClickHouse may call a "
                 "function for rows that a condition beside it leaves out: put such conditions into PREWHERE, or the "
                 "rows into a subquery with LIMIT (docs/cost.md). Else rank fewer rows, or set max_block_size.",
             )
-        self._counted.add(digest)
 
 
 def late(deadline_s: float | None) -> CallerError:

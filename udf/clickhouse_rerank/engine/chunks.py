@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from hashlib import sha256
+from typing import NamedTuple
 
 from ..config.tables import Limits
 from ..errors import RerankError
@@ -17,9 +18,13 @@ from ..types import Ranking, Row
 from ..usage.recorder import RowUsage
 from . import chunk_limits
 from .formats import Format
-from .ordered_tasks import OrderedTasks
+from .ordered_tasks import Arriving, OrderedTasks
 from .single_flight import SingleFlight
 
+_PAUSE_S = 0.01
+"""Time without a further row after which rows no longer wait for company."""
+_SHARING_ROWS_PER_ROW = 64
+"""Rows that may share requests, for each row with requests of its own that could be at work in their place."""
 _ROWS_PER_PLACE = 4
 """Rows at work for each row that may be in flight: some wait for their turn to be written."""
 _MAX_HELD_BYTES = 16 << 20
@@ -40,6 +45,8 @@ class Chunk:
         self._freed = asyncio.Event()
         self._is_dropped = False
         self._queue: asyncio.Queue[bytes] = asyncio.Queue()
+        self.on_pause: Callable[[], None] = lambda: None
+        """Called when no further row has arrived for a while."""
         self._arrived = 0
         self._complete = asyncio.Event()
 
@@ -54,10 +61,22 @@ class Chunk:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for _ in range(self.rows):
-            row = await self._queue.get()
+            row = await self._next()
             if self._queue.qsize() == _MAX_WAITING_ROWS and not self.is_full():
                 self._freed.set()
             yield row
+
+    async def _next(self) -> bytes:
+        if not self._queue.empty():
+            return self._queue.get_nowait()
+        getting = asyncio.ensure_future(self._queue.get())
+        try:
+            done, _ = await asyncio.wait([getting], timeout=0 if self.is_starved() else _PAUSE_S)
+            if not done:
+                self.on_pause()
+            return await getting
+        finally:
+            getting.cancel()
 
     def free(self, size: int) -> None:
         """Stop counting a row of `size` bytes: its answer is ready."""
@@ -95,6 +114,14 @@ class Chunk:
             await self._complete.wait()
 
 
+class _Arrived(NamedTuple):
+    """A row, a hash of its bytes, and their number."""
+
+    row: Row
+    digest: bytes
+    size: int
+
+
 class Answerer:
     """Answers chunks in one format. `write` takes answers; `report` takes the one error line of a failed query."""
 
@@ -117,14 +144,18 @@ class Answerer:
         counts = self._reranker.counts
         counts.of += chunk.rows
         written = 0
-        tasks: OrderedTasks[bytes, bytes] | None = None
+        tasks: OrderedTasks[_Arrived, bytes] | None = None
         try:
             chunk_limits.check_rows(chunk.rows, self._limits)
-            calls = chunk_limits.CallCount(self._limits, self._reranker.may_need_request)
+            calls = chunk_limits.CallCount(self._limits, self._reranker.need)
             may_exceed = chunk.rows > self._limits.max_calls
+            shared = self._reranker.shared
+            chunk.on_pause = shared.stall
             rows = await self._counted_ahead(chunk, calls) if may_exceed else aiter(chunk)
             work = partial(self._answer_row, chunk, calls, SingleFlight())
-            tasks = OrderedTasks(rows, work, self._limits.max_in_flight * _ROWS_PER_PLACE)
+            places = self._limits.max_in_flight * _ROWS_PER_PLACE * _SHARING_ROWS_PER_ROW
+            arriving = Arriving(self._places, shared.stall, shared.settle, shared.expect, shared.release)
+            tasks = OrderedTasks(self._decoded(rows), work, places, arriving)
             async for answers in tasks:
                 written += len(answers)
                 counts.rows += len(answers)
@@ -159,14 +190,23 @@ class Answerer:
 
         return rows()
 
+    async def _decoded(self, rows: AsyncIterator[bytes]) -> AsyncIterator[_Arrived]:
+        async for raw in rows:
+            yield _Arrived(self._format.decode(raw), _digest(raw), len(raw))
+
+    def _places(self, arrived: _Arrived) -> int:
+        return 1 if self._reranker.shares(arrived.row) else _SHARING_ROWS_PER_ROW
+
     async def _answer_row(
-        self, chunk: Chunk, calls: chunk_limits.CallCount, flights: "SingleFlight[tuple[bytes, RowUsage]]", raw: bytes
+        self,
+        chunk: Chunk,
+        calls: chunk_limits.CallCount,
+        flights: "SingleFlight[tuple[bytes, RowUsage]]",
+        arrived: _Arrived,
     ) -> bytes:
         """The answer of a row, encoded. Equal rows are ranked once: ClickHouse repeats constant arguments."""
-        size = len(raw)
-        row = self._format.decode(raw)
-        digest = _digest(raw)
-        del raw  # may be large, and the row may wait long
+        row, digest, size = arrived
+        self._reranker.shared.read(size)
         options = self._reranker.options(row)
         if options.dry_run:
             chunk.free(size)
@@ -184,11 +224,14 @@ class Answerer:
     async def _rank(self, row: Row, digest: bytes, began: float, deadline_s: float | None) -> tuple[bytes, RowUsage]:
         """The ranking, packed: the rankings of a chunk are kept for equal rows. Errors: RerankError."""
         usage = RowUsage()
-        try:
-            async with asyncio.timeout_at(None if deadline_s is None else began + deadline_s):
-                ranking = await self._reranker.rank(row, usage, digest)
-        except TimeoutError:
-            raise chunk_limits.late(deadline_s) from None
+        if deadline_s is None:
+            ranking = await self._reranker.rank(row, usage, digest)
+        else:
+            try:
+                async with asyncio.timeout_at(began + deadline_s):
+                    ranking = await self._reranker.rank(row, usage, digest)
+            except TimeoutError:
+                raise chunk_limits.late(deadline_s) from None
         return b"".join(itertools.starmap(_PLACE.pack, ranking)), usage
 
 

@@ -85,6 +85,10 @@ class UsageLine:
         self.hedged += is_hedge
         self._first_sent = self._first_sent or now
 
+    def sent_with(self, shared: "UsageLine") -> None:
+        """Take the times of a request that several rows share, and that counts in a line of its own."""
+        self._first_sent = shared._first_sent
+
     def end_request(self, sent: int, billed: BilledUnits, *, is_answered: bool, is_rate_limited: bool) -> None:
         """Count the result of a request that has begun; `sent` is how many times it was sent, 0 if never."""
         self.attempts += sent - 1
@@ -130,6 +134,10 @@ class UsageRecorder:
         """A context in which an endpoint is used for a row: it gives the line to count in, and closes it at the end."""
         line = usage.last = UsageLine(fallback=fallback)
         return nullcontext(line) if self._file is None else self._recorded(line, endpoint)
+
+    def shared_line(self, endpoint: Endpoint) -> AbstractContextManager[UsageLine]:
+        """The same for a request that several rows share: it has requests and cost, and no rows and documents."""
+        return self.line(endpoint, 0, RowUsage())
 
     @contextmanager
     def _recorded(self, line: UsageLine, endpoint: Endpoint) -> Iterator[UsageLine]:
@@ -178,7 +186,7 @@ class UsageRecorder:
     def close(self) -> None:
         """Write before the process ends: the pending lines, and as cancelled the lines of calls that are not done."""
         for line in self._open:
-            line.status, line.rows = "cancelled", 1
+            line.status, line.rows = "cancelled", int(line.documents > 0)
             line.end()
             self._pending[line] = None
         self._open.clear()

@@ -10,25 +10,25 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 
-from .admission import retry
-from .admission.deadline import Deadline
-from .admission.endpoint_admission import EndpointAdmission, EndpointAdmissions
-from .admission.hedge import hedged
-from .admission.outcome import Outcome
-from .admission.process_count import ProcessCounts
-from .admission.quota import quotas
-from .admission.shared_folder import shared_folder
-from .config.settings import Settings
-from .errors import ProviderFailedError, RerankError
-from .network import responses
-from .network.http import HttpTransport
-from .network.transport import Response, Transport
-from .providers.wires import WIRES, MalformedError
-from .request.endpoint import Endpoint
-from .request.plan import Part
-from .types import BilledUnits, Scores
-from .usage.counters import Counts
-from .usage.recorder import UsageLine
+from ..admission import retry
+from ..admission.deadline import Deadline
+from ..admission.endpoint_admission import EndpointAdmission, EndpointAdmissions
+from ..admission.hedge import hedged
+from ..admission.outcome import Outcome
+from ..admission.process_count import ProcessCounts
+from ..admission.quota import quotas
+from ..admission.shared_folder import shared_folder
+from ..config.settings import Settings
+from ..errors import ProviderFailedError, RerankError
+from ..network import responses
+from ..network.http import HttpTransport
+from ..network.transport import Response, Transport
+from ..providers.wires import WIRES, MalformedError
+from ..request.endpoint import Endpoint
+from ..request.plan import Part
+from ..types import BilledUnits, Scores
+from ..usage.counters import Counts
+from ..usage.recorder import UsageLine
 
 _NOT_SENT = frozenset(("RESOURCE", "REQUEST_LIMIT", "DOCUMENT_LIMIT"))
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "clickhouse-rerank"}
@@ -182,7 +182,7 @@ class Client:
                 self.counts.requests += 1
                 attempt.read(await self._transport.post(endpoint.url, headers, part.body), part, endpoint)
         except TimeoutError:
-            attempt.fail(_late(endpoint, deadline))
+            attempt.fail(late(endpoint, deadline))
         except RerankError as error:
             attempt.fail(error)
         finally:
@@ -232,10 +232,11 @@ async def _allowed_after_probe(endpoint: Endpoint, deadline: Deadline, admission
         async with asyncio.timeout(max(0.0, deadline.left_s())):
             return await admission.allows_after_probe()
     except TimeoutError:
-        raise _late(endpoint, deadline) from None
+        raise late(endpoint, deadline) from None
 
 
-def _late(endpoint: Endpoint, deadline: Deadline) -> ProviderFailedError:
+def late(endpoint: Endpoint, deadline: Deadline) -> ProviderFailedError:
+    """The error of a request that was not answered in time."""
     seconds = round(deadline.seconds, 2) or deadline.seconds
     late = f"{endpoint.provider.name} did not answer within {seconds:g} s"
     return ProviderFailedError("TIMEOUT", f"{late}. Send less, or raise others.timeout_s.")
