@@ -34,6 +34,7 @@ class Waiter:
     deadline: Deadline
     line: UsageLine
     result: "asyncio.Future[CallScores | None]"
+    has_left: bool = False
 
     def fail(self, error: RerankError) -> None:
         if not self.result.done():

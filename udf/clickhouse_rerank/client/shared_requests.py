@@ -42,22 +42,29 @@ class SharedRequests:
         self._is_expecting = False
         self._is_stalled = False
         self._in_flight: Counter[_Key] = Counter()
+        """Calls that have left and have no scores yet."""
 
     def expect(self) -> None:
         """More rows come: calls wait for company."""
         self._is_expecting, self._is_stalled = True, False
 
     def stall(self) -> None:
-        """No more rows come until some are answered: groups leave, unless a request like theirs is in flight."""
+        """No more rows come until some are answered."""
         self._is_stalled = True
+
+    def pause(self) -> None:
+        """No row has come for a while."""
+        self.stall()
         self.settle()
 
     def settle(self) -> None:
-        """All rows that have their scores are written: groups leave if a stall goes on."""
-        if not self._is_stalled:
-            return
-        for key in [key for key in self._groups if not self._in_flight[key]]:
-            self._leave(key)
+        """All rows that have their scores are answered: if no more come yet, groups leave.
+
+        A group stays while calls like its own are in flight, for their answers may bring more.
+        """
+        if self._is_stalled:
+            for key in [key for key in self._groups if not self._in_flight[key]]:
+                self._leave(key)
 
     def read(self, size: int) -> None:
         """A row of so many bytes was read, and joins next: groups that earlier rows left behind leave."""
@@ -78,9 +85,9 @@ class SharedRequests:
     async def scores(self, call: Call, endpoint: Endpoint, deadline: Deadline, line: UsageLine) -> CallScores:
         """The scores of a call, whose documents may share a request with those of other calls. Errors: RerankError."""
         most = self._most_documents(endpoint)
-        if len(call.documents) >= most:
-            return await self._counted(call, endpoint, deadline, line)
         waiter = Waiter(call, deadline, line, asyncio.get_running_loop().create_future())
+        if len(call.documents) >= most:
+            return await self._alone(waiter, endpoint)
         group = self._join(waiter, endpoint, most)
         try:
             scores = await waiter.result
@@ -89,17 +96,23 @@ class SharedRequests:
                 group.task.cancel()
                 await asyncio.wait([group.task])
             raise
-        return await self._counted(call, endpoint, deadline, line) if scores is None else scores
+        finally:
+            if waiter.has_left:
+                self._land(_key(call, endpoint))
+        return await self._alone(waiter, endpoint) if scores is None else scores
 
-    async def _counted(self, call: Call, endpoint: Endpoint, deadline: Deadline, line: UsageLine) -> CallScores:
-        key = _key(call, endpoint)
+    async def _alone(self, waiter: Waiter, endpoint: Endpoint) -> CallScores:
+        key = _key(waiter.call, endpoint)
         self._in_flight[key] += 1
         try:
-            return await self._ask(call, endpoint, deadline, line)
+            return await self._ask(waiter.call, endpoint, waiter.deadline, waiter.line)
         finally:
-            self._in_flight[key] -= 1
-            if not self._in_flight[key]:
-                del self._in_flight[key]
+            self._land(key)
+
+    def _land(self, key: _Key) -> None:
+        self._in_flight[key] -= 1
+        if not self._in_flight[key]:
+            del self._in_flight[key]
 
     def _join(self, waiter: Waiter, endpoint: Endpoint, most: int) -> Group:
         key = _key(waiter.call, endpoint)
@@ -123,13 +136,16 @@ class SharedRequests:
     def _leave(self, key: _Key) -> None:
         group = self._groups.pop(key)
         waiting = [waiter for waiter in group.waiters if not waiter.result.done()]
+        self._in_flight[key] += len(waiting)
+        for waiter in waiting:
+            waiter.has_left = True
         if len(waiting) == 1:
             waiting[0].result.set_result(None)
         elif waiting:
             group.task = asyncio.create_task(self._serve(group))
 
     async def _serve(self, group: Group) -> None:
-        await group.serve(self._counted, self._open_line)
+        await group.serve(self._ask, self._open_line)
         if group.taken:
             url = group.endpoint.url
             self._most[url] = min(group.taken, self._most.get(url, group.taken))

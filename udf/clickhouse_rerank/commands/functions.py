@@ -1,4 +1,8 @@
-"""`clickhouse-rerank functions`: the SQL wrappers `<Provider>Rerank(query, documents, top_k)`, one per provider."""
+"""`clickhouse-rerank functions`: the SQL functions around `Rerank`.
+
+For each provider `<Provider>Rerank(query, documents, top_k)`, and for each that scores a document without its list
+`<Provider>Score(query, document)`. `RerankScore` takes the other arguments of `Rerank`.
+"""
 
 import argparse
 from collections.abc import Iterator
@@ -6,12 +10,23 @@ from collections.abc import Iterator
 from ..providers import PROVIDERS
 from .console import Console
 
-_GUARDED_TOP_K = "if(length(query) + length(documents) GLOBAL IN (0), 0, top_k)"
+_GUARD = "if(length(query) + length({documents}) GLOBAL IN (0), 0, {top_k})"
 """top_k, as an expression that keeps the optimizer from moving a condition with the call into PREWHERE.
 
 There the call would be evaluated before conditions that leave rows out. The optimizer moves no GLOBAL IN (ClickHouse,
 MergeTreeWhereOptimizer). It must depend on an argument that is no constant, else it is folded away.
 """
+
+_SCORES_LISTS = "BM25"
+"""The provider whose scores say how rare a word is in the list, so that a document alone has none."""
+_NO_LIST = f"{_SCORES_LISTS} scores a document by its list. Call Rerank with an array of documents."
+_IS_REFUSED = f"throwIf(lower(provider) = '{_SCORES_LISTS.lower()}', '{_NO_LIST}')"
+_SCORE = (
+    "arrayPushBack(Rerank(query, [ifNull(document, '')],\n        "
+    + _GUARD.format(documents="document", top_k=f"1 + {_IS_REFUSED}")
+    + ",\n        provider, base_url, api_key, others).3, toFloat32(nan))[1]"
+)
+"""The score of one document; nan where there is none."""
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -22,18 +37,22 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def statements(*, on_cluster: str = "", replace: bool = False) -> Iterator[tuple[str, str]]:
-    """The name and the CREATE FUNCTION statement of each wrapper.
+    """The name and the CREATE FUNCTION statement of each function.
 
-    A wrapper uses the provider's default credential on the server.
+    A function that names a provider uses the provider's default credential on the server.
     """
     create = "CREATE OR REPLACE FUNCTION" if replace else "CREATE FUNCTION IF NOT EXISTS"
     cluster = " ON CLUSTER '{}'".format(on_cluster.replace("\\", "\\\\").replace("'", "\\'")) if on_cluster else ""
-    for provider in PROVIDERS.values():
-        name = f"{provider.name}Rerank"
-        yield (
-            name,
-            (
-                f"{create} {name}{cluster} AS (query, documents, top_k) ->\n"
-                f"    Rerank(query, documents, {_GUARDED_TOP_K}, '{provider.name}', '', '', '');"
-            ),
-        )
+    for name, arguments, expression in _functions():
+        yield name, f"{create} {name}{cluster} AS ({arguments}) ->\n    {expression};"
+
+
+def _functions() -> Iterator[tuple[str, str, str]]:
+    top_k = _GUARD.format(documents="documents", top_k="top_k")
+    names = [provider.name for provider in PROVIDERS.values()]
+    for name in names:
+        yield f"{name}Rerank", "query, documents, top_k", f"Rerank(query, documents, {top_k}, '{name}', '', '', '')"
+    yield "RerankScore", "query, document, provider, base_url, api_key, others", _SCORE
+    for name in names:
+        if name != _SCORES_LISTS:
+            yield f"{name}Score", "query, document", f"RerankScore(query, document, '{name}', '', '', '')"

@@ -150,7 +150,7 @@ class Answerer:
             calls = chunk_limits.CallCount(self._limits, self._reranker.need)
             may_exceed = chunk.rows > self._limits.max_calls
             shared = self._reranker.shared
-            chunk.on_pause = shared.stall
+            chunk.on_pause = shared.pause
             rows = await self._counted_ahead(chunk, calls) if may_exceed else aiter(chunk)
             work = partial(self._answer_row, chunk, calls, SingleFlight())
             places = self._limits.max_in_flight * _ROWS_PER_PLACE * _SHARING_ROWS_PER_ROW

@@ -42,7 +42,7 @@ class Arriving(Generic[Item]):
     stalls: Callable[[], None] = lambda: None
     """Called when all places are taken."""
     settles: Callable[[], None] = lambda: None
-    """Called when all results that can be taken are taken."""
+    """Called when all results that there are so far are taken."""
     goes_on: Callable[[], None] = lambda: None
     """Called when a row begins."""
     ends: Callable[[], None] = lambda: None
@@ -109,6 +109,7 @@ class OrderedTasks(Generic[Item, Result]):
                 while not self._places.take(cost):
                     await asyncio.sleep(0)  # the rows before have begun
                     self._arriving.stalls()
+                    self._change.set()
                     await self._places.changed()
                 self._arriving.goes_on()
                 task = asyncio.create_task(self._work(row))

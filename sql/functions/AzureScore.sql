@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS AzureScore AS (query, document) ->
+    RerankScore(query, document, 'Azure', '', '', '');

@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS CloudflareScore AS (query, document) ->
+    RerankScore(query, document, 'Cloudflare', '', '', '');

@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS CohereScore AS (query, document) ->
+    RerankScore(query, document, 'Cohere', '', '', '');

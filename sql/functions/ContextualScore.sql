@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS ContextualScore AS (query, document) ->
+    RerankScore(query, document, 'Contextual', '', '', '');

@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS CustomScore AS (query, document) ->
+    RerankScore(query, document, 'Custom', '', '', '');

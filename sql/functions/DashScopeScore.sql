@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS DashScopeScore AS (query, document) ->
+    RerankScore(query, document, 'DashScope', '', '', '');

@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS DeepInfraScore AS (query, document) ->
+    RerankScore(query, document, 'DeepInfra', '', '', '');

@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS FireworksScore AS (query, document) ->
+    RerankScore(query, document, 'Fireworks', '', '', '');

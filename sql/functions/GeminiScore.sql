@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS GeminiScore AS (query, document) ->
+    RerankScore(query, document, 'Gemini', '', '', '');

@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS HuggingFaceScore AS (query, document) ->
+    RerankScore(query, document, 'HuggingFace', '', '', '');

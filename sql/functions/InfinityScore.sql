@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS InfinityScore AS (query, document) ->
+    RerankScore(query, document, 'Infinity', '', '', '');

@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS JinaScore AS (query, document) ->
+    RerankScore(query, document, 'Jina', '', '', '');

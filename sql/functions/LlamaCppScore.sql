@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS LlamaCppScore AS (query, document) ->
+    RerankScore(query, document, 'LlamaCpp', '', '', '');

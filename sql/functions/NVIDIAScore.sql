@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS NVIDIAScore AS (query, document) ->
+    RerankScore(query, document, 'NVIDIA', '', '', '');

@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS NebiusScore AS (query, document) ->
+    RerankScore(query, document, 'Nebius', '', '', '');

@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS OpenAIScore AS (query, document) ->
+    RerankScore(query, document, 'OpenAI', '', '', '');

@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS OpenRouterScore AS (query, document) ->
+    RerankScore(query, document, 'OpenRouter', '', '', '');

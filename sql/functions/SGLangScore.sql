@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS SGLangScore AS (query, document) ->
+    RerankScore(query, document, 'SGLang', '', '', '');

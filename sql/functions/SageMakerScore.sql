@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS SageMakerScore AS (query, document) ->
+    RerankScore(query, document, 'SageMaker', '', '', '');

@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS SiliconFlowScore AS (query, document) ->
+    RerankScore(query, document, 'SiliconFlow', '', '', '');

@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS TEIScore AS (query, document) ->
+    RerankScore(query, document, 'TEI', '', '', '');

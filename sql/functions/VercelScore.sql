@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS VercelScore AS (query, document) ->
+    RerankScore(query, document, 'Vercel', '', '', '');

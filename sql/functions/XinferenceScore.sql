@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS XinferenceScore AS (query, document) ->
+    RerankScore(query, document, 'Xinference', '', '', '');

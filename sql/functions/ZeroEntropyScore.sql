@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS ZeroEntropyScore AS (query, document) ->
+    RerankScore(query, document, 'ZeroEntropy', '', '', '');

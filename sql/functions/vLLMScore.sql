@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS vLLMScore AS (query, document) ->
+    RerankScore(query, document, 'vLLM', '', '', '');
