@@ -22,13 +22,13 @@ ENDPOINT = resolve("Cohere", "http://127.0.0.1:9/v1/rerank", KEY, '{"batch_size"
 class Endpoints:
     """Stands for what is below: keeps what is asked, and answers with each document's number when it is told to."""
 
-    def __init__(self, *, refuses: Callable[[Call], bool] = lambda _: False) -> None:
+    def __init__(self, *, refuses: Callable[[Call], bool] = lambda _: False, places: int = 64) -> None:
         self.calls: list[list[str]] = []
         self.cancelled = 0
         self.answers = asyncio.Event()
         self.refuses = refuses
         self.line = UsageLine()
-        self.shared = SharedRequests(self.ask, self.open_line)
+        self.shared = SharedRequests(self.ask, self.open_line, places)
 
     def open_line(self, _: Endpoint) -> AbstractContextManager[UsageLine]:
         return nullcontext(self.line)
@@ -229,5 +229,39 @@ def test_a_call_that_left_before_its_group_is_not_asked() -> None:
         assert below.calls == [["1", "3"]]
         below.answers.set()
         assert [await tasks[0], await tasks[2]] == [[1.0], [3.0]]
+
+    run(scenario)
+
+
+def test_a_group_without_a_place_still_takes_calls() -> None:
+    """What has come when a place is free goes together, the oldest group first."""
+
+    async def scenario() -> None:
+        below = Endpoints(places=1)
+        first = below.task("1")
+        await turns()
+        rest = [below.task(str(number)) for number in range(2, 5)] + [below.task("9", query="other")]
+        await turns()
+        rest.append(below.task("5"))
+        await turns()
+        assert below.calls == [["1"]]
+        below.answers.set()
+        assert [await task for task in (first, *rest)] == [[1.0], [2.0], [3.0], [4.0], [9.0], [5.0]]
+        assert below.calls == [["1"], ["2", "3", "4", "5"], ["9"]]
+
+    run(scenario)
+
+
+def test_a_defect_reaches_every_call() -> None:
+    """No call waits for a request that has ended in an exception of another kind."""
+
+    async def scenario() -> None:
+        below = Endpoints(refuses=lambda _: 1 / 0 > 0)
+        below.answers.set()
+        tasks = [below.task("1"), below.task("2")]
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(result) for result in results] == [ZeroDivisionError] * 2
+        with pytest.raises(ZeroDivisionError):
+            await below.task("3")
 
     run(scenario)

@@ -29,7 +29,8 @@ from provider import Provider, Reply, Request, cohere
 HANG_S = 30.0
 WIPE = b"\r\x1b[K"
 ROWS = (
-    "SELECT Rerank('b', ['a', 'b', toString(number)], 1, 'Cohere', '{url}', 'the-key', '')[1].2 AS best FROM numbers(4)"
+    "SELECT Rerank(concat('b ', toString(number)), ['a', 'b'], 1, 'Cohere', '{url}', 'the-key', '')[1].2 AS best "
+    "FROM numbers(4)"
 )
 
 

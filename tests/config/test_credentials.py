@@ -13,13 +13,12 @@ import pytest
 
 import engine_bytes
 from asking import asked, code, row
-from clickhouse_rerank import reranker
 from clickhouse_rerank.config.credentials import Credential, KeyFile
 from clickhouse_rerank.config.settings import Network, Settings, load
 from clickhouse_rerank.errors import CallerError
 from clickhouse_rerank.providers import PROVIDERS
 from clickhouse_rerank.providers import Provider as ProviderRecord
-from clickhouse_rerank.request import auth
+from clickhouse_rerank.request import auth, endpoints
 from clickhouse_rerank.request.endpoint import resolve
 from clickhouse_rerank.reranker import Reranker
 from clickhouse_rerank.types import Row, Secret
@@ -305,8 +304,8 @@ def test_a_rotated_key_is_used_without_a_restart(
 ) -> None:
     """The row after the file changed, and the few seconds for which a key holds, carries the new key; none the old."""
     now = [1000.0]
-    monkeypatch.setattr(reranker, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    assert reranker._KEYS_HOLD_S <= 60
+    monkeypatch.setattr(endpoints, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    assert endpoints._KEYS_HOLD_S <= 60
     key, config = tmp_path / "key", tmp_path / "config.toml"
     key.write_text("first-key\n")
     key.chmod(0o600)
@@ -321,7 +320,7 @@ def test_a_rotated_key_is_used_without_a_restart(
         fresh.write_text("second-key\n")
         fresh.chmod(0o600)
         fresh.replace(key)
-        now[0] += reranker._KEYS_HOLD_S
+        now[0] += endpoints._KEYS_HOLD_S
         await ranker.rank(row("", key="", query="zebra 2"))
         await ranker.rank(row("", key="cred:prod", query="zebra 3"))
         await ranker.aclose()

@@ -121,8 +121,8 @@ def test_the_command_prints_every_provider(capsys: pytest.CaptureFixture[str]) -
 def test_every_provider_has_a_wrapper() -> None:
     """Under its own name, which is an identifier; what it leaves out, the server's default credential supplies."""
     statements = dict(functions.statements())
-    scoring = [f"{name}Score" for name in NAMES if name != "BM25"]
-    assert list(statements) == [*(f"{name}Rerank" for name in NAMES), "RerankScore", *scoring]
+    scoring = {f"{name}Score" for name in NAMES if name != "BM25"}
+    assert set(statements) == {f"{name}Rerank" for name in NAMES} | {"RerankScore"} | scoring
     del statements["RerankScore"]
     for name, statement in statements.items():
         assert name.isidentifier()

@@ -27,6 +27,8 @@ from .types import Call, CallScores, Ranking, RequestNeed, Row, RowScores, Score
 from .usage import dry_run
 from .usage.recorder import RowUsage, UsageLine, UsageRecorder
 
+_REQUESTS_PER_PLACE = 4  # for each that one endpoint may have in flight: some ask another, or wait for a retry
+
 
 class _Planned(NamedTuple):
     """A call to one endpoint, as far as it can be planned without a request."""
@@ -50,7 +52,8 @@ class Reranker:
         self.counts = self._client.counts
         self._cache = Cache(settings.cache, is_dry_run=is_dry_run)
         self._usage = UsageRecorder(settings.usage)
-        self.shared = SharedRequests(self._asked, self._usage.shared_line)
+        most_in_flight = settings.limits.max_in_flight * _REQUESTS_PER_PLACE
+        self.shared = SharedRequests(self._asked, self._usage.shared_line, most_in_flight)
         self._endpoints = Endpoints(settings)
 
     async def rank(self, row: Row, usage: RowUsage | None = None, digest: bytes = b"") -> Ranking:

@@ -16,6 +16,7 @@ from ..usage.recorder import UsageLine
 from .client import late
 
 Ask = Callable[[Call, Endpoint, Deadline, UsageLine], Awaitable[CallScores]]
+Key = tuple[int, str]
 OpenLine = Callable[[Endpoint], AbstractContextManager[UsageLine]]
 
 _MOST_CHARS = 4 << 20
@@ -45,6 +46,8 @@ class Waiter:
 class Group:
     """Calls that become one request."""
 
+    key: Key
+    """What its calls have in common."""
     endpoint: Endpoint
     most: int
     began_at: int
@@ -53,6 +56,8 @@ class Group:
     waiters: list[Waiter] = field(default_factory=list)
     documents: dict[str, None] = field(default_factory=dict)
     chars: int = 0
+    in_flight: int = 0
+    """Calls that have left and have no scores yet."""
     task: "asyncio.Task[None] | None" = None
     refused_alone: int = 0
     is_accepted: bool = False
@@ -77,8 +82,12 @@ class Group:
     def is_full(self) -> bool:
         return len(self.documents) >= self.most or self.chars >= _MOST_CHARS
 
+    def is_old(self, read: int) -> bool:
+        """Whether no call has joined for a while, in bytes of rows that were read."""
+        return read - self.joined_at > _COMPANY_BYTES
+
     def is_left_behind(self, read: int) -> bool:
-        """Whether no call has joined for much longer than usual, in bytes of rows that were read."""
+        """Whether that is much longer than usual."""
         usual = (self.joined_at - self.began_at) // len(self.waiters)
         return read - self.joined_at > _COMPANY_BYTES + _USUAL_GAPS * usual
 
@@ -88,6 +97,13 @@ class Group:
     async def serve(self, ask: Ask, open_line: OpenLine) -> None:
         """Give each waiter its scores or its error. `ask` gives the scores of a call; `open_line` a usage line."""
         await self._serve(ask, open_line, self.waiters)
+
+    def end(self, task: "asyncio.Task[None]") -> None:
+        """Let no call wait for a task that has ended with a defect."""
+        defect = None if task.cancelled() else task.exception()
+        for waiter in self.waiters:
+            if defect is not None and not waiter.result.done():
+                waiter.result.set_exception(defect)
 
     async def _serve(self, ask: Ask, open_line: OpenLine, waiters: Sequence[Waiter]) -> None:
         """One request for all; in halves if it is rejected."""

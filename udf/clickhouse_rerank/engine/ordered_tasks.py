@@ -91,6 +91,8 @@ class OrderedTasks(Generic[Item, Result]):
                     break
             self._change.clear()
             await asyncio.sleep(0)  # rows that take the free places have begun
+            if tasks and tasks[0].done():
+                continue
             self._arriving.settles()
             await self._change.wait()
         self._filler.result()
