@@ -14,6 +14,7 @@ from . import load, sql
 from .processes import isolated
 from .provider import Provider, stats
 from .record import Figure, Results, Sizes
+from .scores import scores
 from .work import KEY, Work
 from .worker_figures import codec, cold_start, memory
 
@@ -26,7 +27,7 @@ _TAIL = "100~2~3000"
 
 def run(provider: Provider, sizes: Sizes, results: Results, say: Say) -> None:
     """Fill in these figures."""
-    for measure in (added_latency, codec, duplicates, memory, cold_start, outage, rate, slow_answers):
+    for measure in (added_latency, codec, duplicates, scores, memory, cold_start, outage, rate, slow_answers):
         for figure in measure(provider, sizes):
             say(f"{figure.what}: {figure.measured} {figure.detail}")
             results.figures.append(figure)

@@ -2,9 +2,10 @@
 
 The path says how: `/LATENCY_MS/ITEMS/STATUS/...` gives a prepared answer with so many scored items. STATUS@PER_MINUTE
 or STATUS@PER_MINUTE+hint refuses with 429, perhaps with Retry-After, what a bucket does not allow that fills at this
-rate and holds a second of it. With LATENCY_MS~PERCENT~SLOW_MS, so many of the answers, drawn at random, are slow. `GET
-/stats` tells what happened since it was last asked. One thread, epoll, no HTTP library: it must cost less than what it
-measures.
+rate and holds a second of it. With LATENCY_MS~PERCENT~SLOW_MS, so many of the answers, drawn at random, are slow. With
+LATENCY_MS+US, a request takes so many microseconds more for each of its documents, which contain one `#` each, and the
+answer scores all. `GET /stats` tells what happened since it was last asked. One thread, epoll, no HTTP library: it must
+cost less than what it measures.
 """
 
 import heapq
@@ -20,17 +21,19 @@ _VIEW = memoryview(_BUFFER)
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 _STATS = b"/stats"
 _LIMIT = re.compile(rb"@([0-9]+)(\+hint)?")
+_EACH = re.compile(rb"/([0-9]+)\+([0-9]+)/")
 _TAIL = re.compile(rb"/[0-9]+~([0-9]+)~([0-9]+)/")
 
 
 class _Connection:
-    __slots__ = ("left", "partial", "path", "socket")
+    __slots__ = ("documents", "left", "partial", "path", "socket")
 
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
         self.left = 0
         self.partial = b""
         self.path = b""
+        self.documents = 0
 
 
 class _Bucket:
@@ -58,7 +61,7 @@ class _Server:
         self._epoll.register(self._listener, select.EPOLLIN)
         self._epoll.register(0, select.EPOLLIN)  # closes when the process that started this one is gone
         self._connections: dict[int, _Connection] = {}
-        self._answers: dict[bytes, tuple[float, bytes]] = {}
+        self._answers: dict[tuple[bytes, int], tuple[float, bytes]] = {}
         self._buckets: dict[bytes, _Bucket] = {}
         self._tails: dict[bytes, tuple[float, float]] = {}
         """Path -> (share of its answers that are slow, their latency in seconds)."""
@@ -122,6 +125,8 @@ class _Server:
             return
         if connection.left:
             connection.left -= count
+            if _EACH.match(connection.path):
+                connection.documents += _BUFFER.count(b"#", 0, count)
         else:
             if not self._first_byte_at:
                 self._first_byte_at = time.monotonic()
@@ -131,12 +136,14 @@ class _Server:
                 end = connection.partial.find(b"\r\n\r\n")
                 if end < 0:
                     return
-                head, count, connection.partial = connection.partial[: end + 2], len(connection.partial), b""
+                received, connection.partial = connection.partial, b""
             else:
-                head = bytes(_VIEW[: end + 2])
+                received = bytes(_VIEW[:count])
+            head, count = received[: end + 2], len(received)
             length = _LENGTH.search(head)
             connection.path = head.split(b" ", 2)[1]
             connection.left = (int(length[1]) if length else 0) + end + 4 - count
+            connection.documents = received.count(b"#") if _EACH.match(connection.path) else 0
         if connection.left == 0:
             self._answer(connection)
 
@@ -145,9 +152,10 @@ class _Server:
             self._send(connection, self._stats())
             self._reset()
             return
-        known = self._answers.get(connection.path)
+        known = self._answers.get((connection.path, connection.documents))
         if known is None:
-            known = self._answers[connection.path] = prepared(connection.path)
+            known = prepared(connection.path, connection.documents)
+            self._answers[connection.path, connection.documents] = known
             limit = _LIMIT.search(connection.path)
             if limit:
                 self._buckets[connection.path] = _Bucket(int(limit[1]), bool(limit[2]))
@@ -196,8 +204,11 @@ class _Server:
         return _framed(200, json.dumps(stats).encode())
 
 
-def prepared(path: bytes) -> tuple[float, bytes]:
-    latency_ms, items, status = (int(re.split(b"[@~]", part)[0]) for part in path.split(b"/")[1:4])
+def prepared(path: bytes, documents: int) -> tuple[float, bytes]:
+    latency_ms: float
+    latency_ms, items, status = (int(re.split(b"[@~+]", part)[0]) for part in path.split(b"/")[1:4])
+    if each := _EACH.match(path):
+        latency_ms, items = latency_ms + int(each[2]) / 1000 * documents, documents
     if status != 200:
         return latency_ms / 1000, _framed(status, b'{"message":"out of order"}')
     # Best first, as providers answer; positions in no particular order.

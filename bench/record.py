@@ -108,6 +108,7 @@ class Sizes:
     cold_starts: int
     memory_rows: int
     duplicate_rows: int
+    score_rows: int
     outage_rows: int
     rate_rows: int
     growth_rows: int
@@ -134,6 +135,7 @@ FULL = Sizes(
     cold_starts=11,
     memory_rows=100_000,
     duplicate_rows=1000,
+    score_rows=65_536,
     outage_rows=500,
     rate_rows=5000,
     growth_rows=2000,
@@ -154,6 +156,7 @@ QUICK = Sizes(
     cold_starts=2,
     memory_rows=4000,
     duplicate_rows=200,
+    score_rows=8192,
     outage_rows=60,
     rate_rows=600,
     growth_rows=200,

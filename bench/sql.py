@@ -53,6 +53,18 @@ class Bench:
         query = f"""SELECT count(), sum(length(r)) FROM (SELECT Rerank(concat('question {os.getpid()} {self._salt} ',
             toString(n)), documents, {work.top_k}, 'Cohere', '{url}/v2/rerank', '{KEY}', '{others}') AS r
             FROM {table} {f"LIMIT {rows}" if rows else ""}) SETTINGS max_threads = {threads}"""
+        return self.timed(query, ((rows or work.rows), (rows or work.rows) * work.items), checks=not others)
+
+    def fill_texts(self, rows: int) -> None:
+        """Make the table texts(n UInt64, text String), with one `#` in each text."""
+        self.engine.query("CREATE OR REPLACE TABLE texts (n UInt64, text String) ENGINE = Memory")
+        self.engine.query(
+            f"""INSERT INTO texts SELECT number, concat('document #', toString(number), repeat(' of words', 20))
+                FROM numbers({rows}) SETTINGS max_block_size = 65536, min_insert_block_size_rows = 65536"""
+        )
+
+    def timed(self, query: str, expected: tuple[int, int], *, checks: bool = True) -> Run:
+        """Run a query of two numbers, which must be the expected ones."""
         before = {pid: processes.cpu_s(pid) for pid in processes.workers()}
         engine_before = processes.cpu_s()
         began = time.perf_counter()
@@ -60,9 +72,8 @@ class Bench:
         wall_s = time.perf_counter() - began
         engine_s = processes.cpu_s() - engine_before
         spent = [processes.cpu_s(pid) - before.get(pid, 0.0) for pid in processes.workers()]
-        count, ranked = map(int, answer.split())
-        if (rows or work.rows, (rows or work.rows) * work.items) != (count, ranked) and not others:
-            raise RuntimeError(f"{count} rows with {ranked} ranked documents came back of {work}")
+        if checks and tuple(map(int, answer.split())) != expected:
+            raise RuntimeError(f"{answer!r} came back, not {expected}")
         return Run(wall_s, sum(spent), engine_s, sum(s > 0.002 for s in spent))
 
     def __enter__(self) -> "Bench":

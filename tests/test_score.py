@@ -272,3 +272,44 @@ def test_usage_and_limits_count_shared_requests(
     assert total["attempts"] == len(provider.requests) and total["answered"] == len(answered)
     assert total["documents"] - total["cached"] == sum(map(len, answered)) + 4  # and both of the failed row, twice
     assert len(provider.requests) <= math.ceil(2000 / (LIMIT - 1)) + 2 * math.log2(1000) + 3
+
+
+def scored(provider: Provider) -> int:
+    """Documents that were asked for since the last time."""
+    count = sum(map(len, asked(provider)))
+    provider.requests.clear()
+    return count
+
+
+def test_what_is_scored_is_what_the_page_says(sql: Sql, provider: Provider) -> None:
+    """docs/scores.md, "Scores or lists"."""
+    provider.reset(pairs)
+    sql.rows("CREATE OR REPLACE TABLE scored (id UInt32, flag UInt8, text String) ENGINE = MergeTree ORDER BY id")
+    sql.rows("INSERT INTO scored SELECT number, number < 40, concat('d', toString(number)) FROM numbers(3000)")
+    call = score(provider, document="text")
+    for query, documents in {
+        f"SELECT id, {call} AS s FROM scored LIMIT 5": 5,
+        f"SELECT id, {call} AS s FROM scored ORDER BY s DESC LIMIT 5": 3000,
+        f"SELECT id FROM scored WHERE {call} > 0.5 LIMIT 5": 3000,
+        f"SELECT id FROM scored WHERE flag AND {call} > 0.5 LIMIT 5": 40,
+        f"SELECT id, {call} AS s FROM (SELECT * FROM scored ORDER BY id LIMIT 50) ORDER BY s DESC LIMIT 5": 50,
+    }.items():
+        assert 0 < len(sql.rows(query)) <= 5
+        assert scored(provider) == documents, query
+
+
+def test_a_column_is_filled_and_what_has_a_score_is_not_asked_again(sql: Sql, provider: Provider) -> None:
+    """By ALTER TABLE ... UPDATE and by INSERT ... SELECT."""
+    provider.reset(pairs)
+    columns = "id UInt32, text String, s Float32 DEFAULT nan"
+    sql.rows(f"CREATE OR REPLACE TABLE filled ({columns}) ENGINE = MergeTree ORDER BY id")
+    sql.rows("INSERT INTO filled (id, text) SELECT number, concat('d', toString(number)) FROM numbers(1500)")
+    call = score(provider, document="text")
+    for condition, documents in (("id < 1000", 1000), ("isNaN(s)", 500), ("isNaN(s)", 0)):
+        sql.rows(f"ALTER TABLE filled UPDATE s = {call} WHERE {condition} SETTINGS mutations_sync = 1")
+        assert scored(provider) == documents
+    rows = sql.rows("SELECT id, s FROM filled")
+    assert all(pair_score("q", f"d{number}") == pytest.approx(got, abs=1e-6) for number, got in rows)
+    sql.rows("INSERT INTO filled SELECT id + 5000, text, " + call + " FROM filled")
+    assert scored(provider) == 1500
+    assert sql.value("SELECT countIf(isNaN(s)) FROM filled") == 0

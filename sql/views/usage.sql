@@ -86,7 +86,7 @@ SELECT
     countIf(u.documents > 0) AS calls,
     countIf(u.documents > 0 AND u.status = 'error') AS errors,
     if(calls = 0, 0, errors / calls) AS error_rate,
-    countIf(u.status = 'cancelled') AS cancelled,
+    countIf(u.documents > 0 AND u.status = 'cancelled') AS cancelled,
     sum(u.attempts) AS attempts,
     sum(greatest(0, toInt64(u.attempts) - u.hedged - u.answered)) AS failed,
     if(attempts = 0, 0, failed / attempts) AS failure_rate,

@@ -6,8 +6,8 @@ How a row travels:
 2. `engine.framing` cuts the chunk into rows; `engine.chunks` starts a task for each, in order and within a bound.
 3. `engine.formats` decodes a row into its seven arguments (`types.Row`).
 4. `reranker` turns constant arguments into an endpoint (`request.endpoint`) and documents into a call (`request.plan`).
-5. `cache` gives the scores that are known; the rest of the call is planned as one or more requests.
-6. `client` sends each request when `admission` lets it, over `network`, and retries what may be retried.
+5. `cache` gives the scores that are known; `client.shared_requests` joins the rest with calls of other rows.
+6. `client.client` sends each request when `admission` lets it, over `network`, and retries what may be retried.
 7. `providers.wires` reads the scores from the response; a scorer in `scorers` needs no request at all.
 8. `request.ranking` merges and sorts the scores into the best `top_k` documents; `usage` records requests and cost.
 9. `engine.formats` encodes the ranking, and `engine.chunks` writes it when all rows before it are written.

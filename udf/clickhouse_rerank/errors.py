@@ -99,8 +99,8 @@ CODES: dict[str, Code] = {
     ),
     "TOO_MANY_ROWS": Code(
         "A block has more rows, or needs more calls, than the server allows.",
-        "The setting `max_block_size` is higher than `limits.max_rows`. Or more than `limits.max_calls` different rows "
-        "of a block may need a request, often because a condition that should leave rows out is evaluated after it.",
+        "The setting `max_block_size` is higher than `limits.max_rows`. Or the rows of a block may need more requests "
+        "than `limits.max_calls`, often because a condition that should leave rows out is evaluated after it.",
         "Write the query so that [it calls only for the rows it needs](cost.md). Or lower `max_block_size`, or ask the "
         "operator to raise the limit that the message names.",
     ),

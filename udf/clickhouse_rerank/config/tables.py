@@ -67,7 +67,7 @@ class Limits:
     max_documents: int = setting(10_000, POSITIVE_INTEGER, "Maximum documents of one call", "documents")
     max_rows: int = setting(1_000_000, POSITIVE_INTEGER, "Maximum rows of one block", "rows")
     max_calls: int = setting(
-        10_000, POSITIVE_INTEGER, "Maximum different rows of one block that may need a request", "rows"
+        10_000, POSITIVE_INTEGER, "Maximum requests that the rows of one block may need; a list counts once", "requests"
     )
     max_request_bytes: int = setting(32 << 20, POSITIVE_INTEGER, "Largest request body that is sent", "bytes")
     max_response_bytes: int = setting(8 << 20, POSITIVE_INTEGER, "Largest response body that is read", "bytes")

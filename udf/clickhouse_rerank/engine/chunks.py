@@ -21,12 +21,12 @@ from .formats import Format
 from .ordered_tasks import Arriving, OrderedTasks
 from .single_flight import SingleFlight
 
-_PAUSE_S = 0.01
+_PAUSE_S = 0.05
 """Time without a further row after which rows no longer wait for company."""
-_SHARING_ROWS_PER_ROW = 64
-"""Rows that may share requests, for each row with requests of its own that could be at work in their place."""
 _ROWS_PER_PLACE = 4
 """Rows at work for each row that may be in flight: some wait for their turn to be written."""
+_MAX_SHARING_ROWS = 16_384
+"""Rows that may share requests, and are at work in place of the others."""
 _MAX_HELD_BYTES = 16 << 20
 _MAX_WAITING_ROWS = 1024
 """Rows that were read and are not yet at work. More would not be answered sooner, and each takes memory."""
@@ -153,8 +153,9 @@ class Answerer:
             chunk.on_pause = shared.pause
             rows = await self._counted_ahead(chunk, calls) if may_exceed else aiter(chunk)
             work = partial(self._answer_row, chunk, calls, SingleFlight())
-            places = self._limits.max_in_flight * _ROWS_PER_PLACE * _SHARING_ROWS_PER_ROW
-            arriving = Arriving(self._places, shared.stall, shared.settle, shared.expect, shared.release)
+            alone = self._limits.max_in_flight * _ROWS_PER_PLACE
+            places = max(alone, _MAX_SHARING_ROWS)
+            arriving = Arriving(partial(self._places, places // alone), shared.stall, shared.settle, shared.expect, shared.release)
             tasks = OrderedTasks(self._decoded(rows), work, places, arriving)
             async for answers in tasks:
                 written += len(answers)
@@ -194,8 +195,8 @@ class Answerer:
         async for raw in rows:
             yield _Arrived(self._format.decode(raw), _digest(raw), len(raw))
 
-    def _places(self, arrived: _Arrived) -> int:
-        return 1 if self._reranker.shares(arrived.row) else _SHARING_ROWS_PER_ROW
+    def _places(self, alone: int, arrived: _Arrived) -> int:
+        return 1 if self._reranker.shares(arrived.row) else alone
 
     async def _answer_row(
         self,
