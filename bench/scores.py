@@ -12,6 +12,7 @@ from .work import KEY
 
 _LIMIT = 1000
 _BASE_MS, _DOCUMENT_US = 100, 200
+_QUESTIONS = 10
 _ALONE = '{"listwise":true}'
 """Options with which rows share nothing: what `Rerank(query, [text], 1, ...)` costs without sharing."""
 
@@ -22,7 +23,7 @@ def scores(provider: Provider, sizes: Sizes) -> Iterator[Figure]:
     fewest = -(-rows // _LIMIT)
     url = provider.url(f"{_BASE_MS}+{_DOCUMENT_US}", 0)
     for in_flight in (4, 64):
-        requests, wall_s, cpu_s, alone_s = isolated(_ask_each, rows, provider.port, url, in_flight)
+        requests, mixed, wall_s, cpu_s, alone_s = isolated(_ask_each, rows, provider.port, url, in_flight)
         if in_flight == 4:
             yield Figure(
                 f"{rows:,} rows of one document, one question, limit {_LIMIT:,}: requests",
@@ -30,6 +31,10 @@ def scores(provider: Provider, sizes: Sizes) -> Iterator[Figure]:
                 f"<= {round(fewest * 70 / 66)}",
                 requests <= round(fewest * 70 / 66),
                 f"{fewest} are the fewest",
+            )
+            most = round(1.1 * _QUESTIONS * -(-rows // _QUESTIONS // _LIMIT))
+            yield Figure(
+                f"the same with {_QUESTIONS} questions at random: requests", f"{mixed}", f"<= {most}", mixed <= most
             )
         ideal_s = _ideal_s(rows, in_flight)
         ratio = wall_s / ideal_s
@@ -49,14 +54,18 @@ def _ideal_s(rows: int, in_flight: int) -> float:
     return (rounds + (rest > 0)) * (_BASE_MS + _LIMIT * _DOCUMENT_US / 1000) / 1000
 
 
-def _ask_each(rows: int, port: int, url: str, in_flight: int) -> tuple[int, float, float, float]:
-    """(requests, seconds, CPU seconds of the worker, seconds without sharing, from fewer rows)."""
+def _ask_each(rows: int, port: int, url: str, in_flight: int) -> tuple[int, int, float, float, float]:
+    """(requests, requests for ten questions, seconds, CPU seconds of the worker, seconds without sharing).
+
+    The last is measured on fewer rows.
+    """
     with sql.Bench(max_in_flight=in_flight) as bench:
         bench.fill_texts(rows)
 
-        def ask(number: int, others: str) -> sql.Run:
-            query = f"""SELECT count(), sum(isNaN(Rerank('scores {os.getpid()} {time.monotonic()}', [text], 1, 'Custom',
-                '{url}/v1/rerank', '{KEY}', '{others}')[1].3)) FROM texts WHERE n < {number}
+        def ask(number: int, others: str, questions: int = 1) -> sql.Run:
+            question = f"concat('scores {os.getpid()} {time.monotonic()} ', toString(cityHash64(n) % {questions}))"
+            score = f"Rerank({question}, [text], 1, 'Custom', '{url}/v1/rerank', '{KEY}', '{others}')[1].3"
+            query = f"""SELECT count(), sum(isNaN({score})) FROM texts WHERE n < {number}
                 SETTINGS max_block_size = 65536, max_threads = 1"""
             return bench.timed(query, (number, 0))
 
@@ -65,6 +74,8 @@ def _ask_each(rows: int, port: int, url: str, in_flight: int) -> tuple[int, floa
         stats(port)
         run = ask(rows, shared)
         requests = stats(port)["requests"]
+        ask(rows, shared, _QUESTIONS)
+        mixed = stats(port)["requests"]
         few = min(rows, 16 * in_flight)
         alone = ask(few, shared.replace("{", _ALONE.removesuffix("}") + ",", 1))
-        return requests, run.wall_s, run.worker_cpu_s, alone.wall_s * rows / few
+        return requests, mixed, run.wall_s, run.worker_cpu_s, alone.wall_s * rows / few

@@ -129,3 +129,10 @@ def test_a_dry_run_writes_nothing_that_stays(tmp_path: Path, provider: Provider)
 def test_without_calls_there_are_no_costs(config: Path, tmp_path: Path) -> None:
     assert dry(config, "SELECT 1") == []
     assert costs(tmp_path / "none", {("Cohere", "m"): Price()}) == []
+
+
+def test_rows_that_share_a_request_count_as_one(config: Path) -> None:
+    """A score for each of 2,000 rows is three requests of Cohere."""
+    score = "RerankScore('q', concat('d', toString(number)), 'Cohere', '', 'k', '')"
+    (cost,) = dry(config, f"SELECT max({score}) FROM numbers(2000)")
+    assert (int(cost["documents"]), int(cost["requests"])) == (2000, 3)

@@ -59,6 +59,16 @@ def test_too_many_calls_are_refused_before_the_first(start: Start, provider: Pro
     assert "PREWHERE" in said and "docs/cost.md" in said
 
 
+def test_rows_that_share_requests_count_by_their_documents(start: Start, provider: Provider) -> None:
+    """20 requests of 999 documents are allowed to rows with one query, and not one more."""
+    one = start(in_flight=64)
+    rows = [row(provider.url, documents=[f"{i} {j}" for j in range(900)]) for i in range(23)]
+    assert not answered(one, rows * 2)
+    assert provider.requests == []
+    assert answered(one, rows[:22])
+    assert len(provider.requests) <= 22
+
+
 def test_rows_that_need_no_request_do_not_count(start: Start, provider: Provider) -> None:
     """Rows without documents, for BM25, for a dry run, and rows whose scores are cached."""
     one = start(cache="memory_s = 60")

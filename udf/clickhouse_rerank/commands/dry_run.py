@@ -20,11 +20,10 @@ def costs(log: Path, prices: Mapping[tuple[str, str], Price]) -> list[dict[str, 
     sums: dict[tuple[str, str], Counter[str]] = {}
     for text in log.read_bytes().splitlines() if log.exists() else ():
         line = json.loads(text)
-        if line["documents"]:  # else it adds equal rows to an earlier line
-            found = sums.setdefault((line["provider"], line["model"]), Counter(calls=0))
-            found["calls"] += 1
-            for name in _SUMS:
-                found[name] += line[name]
+        found = sums.setdefault((line["provider"], line["model"]), Counter(calls=0))
+        found["calls"] += line["documents"] > 0  # else it is a request that rows share, or adds rows to a line
+        for name in _SUMS:
+            found[name] += line[name]
     rows: list[dict[str, object]] = []
     for (provider, model), found in sorted(sums.items()):
         price = prices.get((provider, model), None if found["requests"] else Price())

@@ -21,8 +21,9 @@ from .formats import Format
 from .ordered_tasks import Arriving, OrderedTasks
 from .single_flight import SingleFlight
 
-_PAUSE_S = 0.05
-"""Time without a further row after which rows no longer wait for company."""
+_PAUSES = 5
+_PAUSE_S = 0.01
+"""After so many such times without a row, rows no longer wait for company. One may pass while the loop is busy."""
 _ROWS_PER_PLACE = 4
 """Rows at work for each row that may be in flight: some wait for their turn to be written."""
 _MAX_SHARING_ROWS = 16_384
@@ -71,8 +72,11 @@ class Chunk:
             return self._queue.get_nowait()
         getting = asyncio.ensure_future(self._queue.get())
         try:
-            done, _ = await asyncio.wait([getting], timeout=0 if self.is_starved() else _PAUSE_S)
-            if not done:
+            for _ in range(_PAUSES):
+                await asyncio.wait([getting], timeout=0 if self.is_starved() else _PAUSE_S)
+                if getting.done():
+                    break
+            else:
                 self.on_pause()
             return await getting
         finally:
@@ -155,7 +159,9 @@ class Answerer:
             work = partial(self._answer_row, chunk, calls, SingleFlight())
             alone = self._limits.max_in_flight * _ROWS_PER_PLACE
             places = max(alone, _MAX_SHARING_ROWS)
-            arriving = Arriving(partial(self._places, places // alone), shared.stall, shared.settle, shared.expect, shared.release)
+            arriving = Arriving(
+                partial(self._places, places // alone), shared.stall, shared.settle, shared.expect, shared.release
+            )
             tasks = OrderedTasks(self._decoded(rows), work, places, arriving)
             async for answers in tasks:
                 written += len(answers)

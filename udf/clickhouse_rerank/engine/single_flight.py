@@ -12,12 +12,15 @@ class SingleFlight(Generic[Result]):
 
     def __init__(self) -> None:
         self._flights: dict[Hashable, asyncio.Future[Result]] = {}
+        self._results: dict[Hashable, Result] = {}
 
     async def result(self, key: Hashable, work: Callable[[], Awaitable[Result]]) -> tuple[Result, bool]:
         """The result of `work` for a key, and whether an earlier caller's work gave it.
 
         If the work fails, its caller gets the error, and the others are canceled.
         """
+        if key in self._results:
+            return self._results[key], True
         flight = self._flights.get(key)
         if flight is not None:
             # Shielded: a canceled waiter must not cancel the future of the others.
@@ -29,4 +32,6 @@ class SingleFlight(Generic[Result]):
             flight.cancel()
             raise
         flight.set_result(result)
+        del self._flights[key]
+        self._results[key] = result
         return result, False
