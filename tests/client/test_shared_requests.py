@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -250,6 +252,40 @@ def test_a_group_without_a_place_still_takes_calls() -> None:
         assert below.calls == [["1"], ["2", "3", "4", "5"], ["9"]]
 
     run(scenario)
+
+
+def test_an_error_holds_nothing_once_it_is_dropped() -> None:
+    """Of a request that is refused, and of one that fails."""
+
+    async def scenario() -> None:
+        seen: list[weakref.ref[Deadline]] = []
+
+        async def fail(below: Endpoints) -> None:
+            deadlines = [Deadline(60.0, Deadline(0.0)) for _ in range(2)]
+            seen.extend(map(weakref.ref, deadlines))
+            calls = [
+                below.shared.scores(Call("q", [str(number)], 1, "m", {}), ENDPOINT, deadline, UsageLine())
+                for number, deadline in enumerate(deadlines)
+            ]
+            found = await asyncio.gather(*calls, return_exceptions=True)
+            assert all(isinstance(one, RerankError) for one in found)
+
+        def broken(_: Call) -> bool:
+            raise ProviderFailedError("PROVIDER", "broken")
+
+        for refuses in (lambda _: True, broken):
+            below = Endpoints(refuses=refuses)
+            below.answers.set()
+            await fail(below)
+            await turns()
+        assert [deadline() for deadline in seen] == [None] * 4
+
+    gc.collect()
+    gc.disable()
+    try:
+        run(scenario)
+    finally:
+        gc.enable()
 
 
 def test_a_defect_reaches_every_call() -> None:

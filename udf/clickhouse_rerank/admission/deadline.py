@@ -11,8 +11,6 @@ from collections.abc import Callable
 class Deadline:
     """Counts the seconds of one call, by the clock of the running loop."""
 
-    __slots__ = ("_began", "on_begin", "patience", "seconds")
-
     def __init__(self, seconds: float, patience: "Deadline | None" = None) -> None:
         self.seconds = seconds
         self.patience = patience

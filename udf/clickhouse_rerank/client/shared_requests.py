@@ -113,6 +113,7 @@ class SharedRequests:
         finally:
             if waiter.has_left:
                 self._land(group)
+            del waiter, group  # an error would hold this frame, which holds the error: a circle that keeps all texts
 
     def _join(self, waiter: Waiter, endpoint: Endpoint) -> Group:
         key = _key(waiter.call, endpoint)

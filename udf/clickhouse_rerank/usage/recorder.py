@@ -113,7 +113,7 @@ class RowUsage:
 
     def __init__(self) -> None:
         self.last: UsageLine | None = None
-        """The line of the endpoint that was used last; None without a log."""
+        """The line of the endpoint that was used last."""
 
     def decide(self, *, degraded: bool = False) -> None:
         """Count a row in the last line, whose endpoint gave the row its result or its failure."""
@@ -134,11 +134,8 @@ class UsageRecorder:
 
     def line(self, endpoint: Endpoint, fallback: int, usage: RowUsage) -> AbstractContextManager[UsageLine]:
         """A context in which an endpoint is used for a row: it gives the line to count in, and closes it at the end."""
-        line = UsageLine(fallback=fallback)
-        if self._file is None:
-            return nullcontext(line)
-        usage.last = line
-        return self._recorded(line, endpoint)
+        line = usage.last = UsageLine(fallback=fallback)
+        return nullcontext(line) if self._file is None else self._recorded(line, endpoint)
 
     def shared_line(self, endpoint: Endpoint) -> AbstractContextManager[UsageLine]:
         """The same for a request that several rows share: it has requests and cost, and no rows and documents."""
