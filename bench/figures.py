@@ -11,6 +11,7 @@ from statistics import median
 from clickhouse_rerank.commands.embedded_engine import QueryError
 
 from . import load, sql
+from .local_models import local_models
 from .processes import isolated
 from .provider import Provider, stats
 from .record import Figure, Results, Sizes
@@ -27,7 +28,8 @@ _TAIL = "100~2~3000"
 
 def run(provider: Provider, sizes: Sizes, results: Results, say: Say) -> None:
     """Fill in these figures."""
-    for measure in (added_latency, codec, duplicates, scores, memory, cold_start, outage, rate, slow_answers):
+    measures = added_latency, codec, duplicates, scores, local_models, memory, cold_start, outage, rate, slow_answers
+    for measure in measures:
         for figure in measure(provider, sizes):
             say(f"{figure.what}: {figure.measured} {figure.detail}")
             results.figures.append(figure)

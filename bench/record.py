@@ -109,6 +109,7 @@ class Sizes:
     memory_rows: int
     duplicate_rows: int
     score_rows: int
+    local_rows: int
     outage_rows: int
     rate_rows: int
     growth_rows: int
@@ -136,6 +137,7 @@ FULL = Sizes(
     memory_rows=100_000,
     duplicate_rows=1000,
     score_rows=65_536,
+    local_rows=10,
     outage_rows=500,
     rate_rows=5000,
     growth_rows=2000,
@@ -157,6 +159,7 @@ QUICK = Sizes(
     memory_rows=4000,
     duplicate_rows=200,
     score_rows=8192,
+    local_rows=2,
     outage_rows=60,
     rate_rows=600,
     growth_rows=200,

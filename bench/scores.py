@@ -22,9 +22,9 @@ def scores(provider: Provider, sizes: Sizes) -> Iterator[Figure]:
     rows = sizes.score_rows
     fewest = -(-rows // _LIMIT)
     url = provider.url(f"{_BASE_MS}+{_DOCUMENT_US}", 0)
-    for in_flight in (4, 64):
+    for in_flight in (2, 4, 64):
         requests, mixed, wall_s, cpu_s, alone_s = isolated(_ask_each, rows, provider.port, url, in_flight)
-        if in_flight == 4:
+        if in_flight == 64:
             yield Figure(
                 f"{rows:,} rows of one document, one question, limit {_LIMIT:,}: requests",
                 f"{requests}",

@@ -25,10 +25,21 @@ from trees import syntax_tree
 
 PACKAGE = Path(clickhouse_rerank.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-HEAVY = {"boto3", "botocore", "chdb", "numpy"}
+HEAVY = {"boto3", "botocore", "chdb", "numpy", "onnxruntime", "tokenizers"}
 
 ROOMS: dict[str, set[str]] = {
-    "commands": {"worker", "engine", "reranker", "usage", "config", "providers", "types", "errors", "version"},
+    "commands": {
+        "worker",
+        "engine",
+        "reranker",
+        "scorers",
+        "usage",
+        "config",
+        "providers",
+        "types",
+        "errors",
+        "version",
+    },
     "worker": {"engine", "reranker", "usage", "network", "config", "errors"},
     "engine": {"reranker", "usage", "config", "types", "errors"},
     "reranker": {
@@ -52,7 +63,7 @@ ROOMS: dict[str, set[str]] = {
     "request": {"config", "providers", "types", "errors"},
     "config": {"providers", "types", "errors"},
     "providers": {"types", "errors"},
-    "scorers": {"types"},
+    "scorers": {"config", "providers", "types", "errors"},
     "types": set(),
     "errors": set(),
     "version": set(),
@@ -65,8 +76,12 @@ OWNERS = {
     "certifi": {"network.connection_pool"},
     "botocore": {"request.auth"},
     "bm25s": {"scorers.bm25"},
+    "onnxruntime": {"scorers.cross_encoder"},
+    "tokenizers": {"scorers.cross_encoder"},
+    "numpy": {"scorers.cross_encoder"},
     "chdb": {"commands.embedded_engine"},
     "clickhouse_connect": {"commands.check.server"},
+    "huggingface_hub": {"commands.model.hub"},
     "shtab": {"commands.completion"},
     "orjson": {
         "engine.formats.json_each_row",
@@ -78,7 +93,17 @@ OWNERS = {
     },
 }
 """Third-party package -> modules that import it."""
-LAZY = {"botocore", "chdb", "clickhouse_connect", "bm25s", "numpy", "shtab"}
+LAZY = {
+    "botocore",
+    "chdb",
+    "clickhouse_connect",
+    "bm25s",
+    "huggingface_hub",
+    "numpy",
+    "onnxruntime",
+    "shtab",
+    "tokenizers",
+}
 MAX_LINES = 250
 MAX_ENTRIES = 16
 

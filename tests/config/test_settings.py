@@ -80,7 +80,7 @@ def test_a_default_file_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypa
 COHERE = '[credentials.p]\nprovider = "Cohere"\n'
 AWS = '[credentials.p]\nprovider = "SageMaker"\n'
 MISTAKES = [
-    ("[limit]", "unknown section [limit]. Did you mean limits? Known: credentials, network, limits, "),
+    ("[limit]", "unknown section [limit]. Did you mean limits? Known: credentials, models, network, limits, "),
     ("credentials = 1", "[credentials] must be a table."),
     ("[credentials]\np = 1", "[credentials.p] must be a table."),
     ("[[credentials.p]]", "[credentials.p] must be a table."),

@@ -37,7 +37,7 @@ def test_the_wheel_has_what_install_puts_in_place(built: Path) -> None:
     assert {"clickhouse_rerank/share/rerank", "clickhouse_rerank/share/rerank_function.xml"} <= names
     assert "clickhouse-rerank = clickhouse_rerank.commands.cli:main" in scripts
     assert (metadata["Version"], metadata["License-Expression"]) == (__version__, "Apache-2.0")
-    assert set(metadata.get_all("Provides-Extra", ())) == {"embedded", "check", "all"}
+    assert set(metadata.get_all("Provides-Extra", ())) == {"embedded", "check", "all", "local"}
     required = [line for line in metadata.get_all("Requires-Dist", ()) if "extra ==" not in line]
     assert not any(name in line for line in required for name in ("chdb", "clickhouse-connect"))
     assert metadata.get_payload().startswith("# clickhouse-rerank")

@@ -22,6 +22,7 @@ from urllib.parse import unquote
 
 import pytest
 
+import model_folder
 import page_engine
 from certificates import Certificates
 from clickhouse_rerank.commands.arguments import build_parser
@@ -94,7 +95,8 @@ class Reader:
             "AWS_SECRET_ACCESS_KEY": "secret",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
-        return worker_environment(CLICKHOUSE_RERANK_CONFIG=str(config), **aws, **variables)
+        models = {"XDG_DATA_HOME": str(self._folder)}
+        return worker_environment(CLICKHOUSE_RERANK_CONFIG=str(config), **aws, **models, **variables)
 
 
 def credentials_of(tables: list[str]) -> Mapping[str, Mapping[str, Any]]:
@@ -120,7 +122,9 @@ def reader(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory)
     """A reader on a made-up internet."""
     names = ",".join(f"DNS:{host}" for host in sorted(hosts()))
     internet = Internet(certificates.server("internet", host=names))
-    yield Reader(internet, certificates.authority, tmp_path_factory.mktemp("pages"))
+    folder = tmp_path_factory.mktemp("pages")
+    model_folder.make(folder / "clickhouse-rerank" / "models" / "words")
+    yield Reader(internet, certificates.authority, folder)
     internet.close()
 
 
@@ -273,7 +277,7 @@ def test_every_code_that_can_be_raised_is_explained_and_no_other() -> None:
 def test_every_key_of_the_configuration_is_explained() -> None:
     """The reference has each field that a file can set, with a meaning; what it has is accepted by the loader."""
     known = {(table, name) for table, name, _ in reference()}
-    for table in Settings.__dataclass_fields__.keys() - {"credentials", "prices"}:
+    for table in Settings.__dataclass_fields__.keys() - {"credentials", "models", "prices"}:
         fields = type(getattr(Settings(), table)).__dataclass_fields__
         unexplained = {name for name in fields if (table, name) not in known}
         assert unexplained <= {"allow_loopback"}, f"[{table}] {unexplained}: declare them with schema.setting"

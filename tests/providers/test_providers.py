@@ -14,10 +14,11 @@ from clickhouse_rerank.providers.base_url import parse_url
 from clickhouse_rerank.providers.wires import QUESTION_WIRES, WIRES
 
 NAMES = {
-    "Azure", "Bedrock", "BM25", "Cloudflare", "Cohere", "Contextual", "Custom", "DashScope", "DeepInfra",
-    "Elasticsearch", "Fireworks", "Gemini", "Google", "HuggingFace", "Infinity", "Jina", "LiteLLM", "LlamaCpp",
-    "LocalAI", "Mixedbread", "Nebius", "NIM", "NVIDIA", "Ollama", "OpenAI", "OpenRouter", "Pinecone", "SageMaker",
-    "SGLang", "SiliconFlow", "TEI", "Together", "TypeSafe", "Vercel", "vLLM", "Voyage", "Xinference", "ZeroEntropy",
+    "Azure", "Bedrock", "BM25", "Cloudflare", "Cohere", "Contextual", "CrossEncoder", "Custom", "DashScope",
+    "DeepInfra", "Elasticsearch", "Fireworks", "Gemini", "Google", "HuggingFace", "Infinity", "Jina", "LiteLLM",
+    "LlamaCpp", "LocalAI", "Mixedbread", "Nebius", "NIM", "NVIDIA", "Ollama", "OpenAI", "OpenRouter", "Pinecone",
+    "SageMaker", "SGLang", "SiliconFlow", "TEI", "Together", "TypeSafe", "Vercel", "vLLM", "Voyage", "Xinference",
+    "ZeroEntropy",
 }  # fmt: skip
 
 RECORDS = [(record.name, record) for record in PROVIDERS.values()]

@@ -16,6 +16,7 @@ from certificates import Certificates
 from clickhouse_rerank.admission import retry
 from clickhouse_rerank.config import settings as configuration
 from clickhouse_rerank.config.credentials import Credential
+from clickhouse_rerank.config.models import Model
 from clickhouse_rerank.config.settings import Limits
 from clickhouse_rerank.engine.chunk_limits import check_rows
 from clickhouse_rerank.engine.formats import FORMATS
@@ -92,6 +93,7 @@ class Provoker:
             self._one(url=f"https://{HOST}/v1/rerank"),
             self._untrusted(),
             self._one(url=f"https://{FULL}/v1/rerank"),
+            self._without_files(),
             self._raised(lambda: check_rows(1_048_576, Limits(max_rows=65_536))),
             self._raised(lambda: FORMATS["JSONEachRow"].decode(b"1\t2\n")),
             RerankError("INTERNAL", "KeyError at plan.py:42. Report it to clickhouse-rerank."),
@@ -113,6 +115,15 @@ class Provoker:
     def _misconfigured(self) -> RerankError:
         where = str(self._folder / "config.toml")
         return self._raised(lambda: configuration.parse({"limits": {"max_rps": 5}}, {}, where=where))
+
+    def _without_files(self) -> RerankError:
+        folder = self._folder / "models" / "minilm"
+        (folder / "onnx").mkdir(parents=True)
+        (folder / "config.json").write_text("{}")
+        within = replace(settings(), models={"minilm": Model("minilm", folder)})
+        (error,) = asked(row("", provider="CrossEncoder", key=""), within=within)
+        assert isinstance(error, RerankError)
+        return error
 
     def _untrusted(self) -> RerankError:
         server = Provider(tls=Certificates(self._folder).server("untrusted", signed=False))

@@ -97,6 +97,12 @@ CODES: dict[str, Code] = {
         "The candidates were not limited before they were collected into an array.",
         "Put `LIMIT` before `groupArray`, or ask the operator to raise `limits.max_documents`.",
     ),
+    "MODEL": Code(
+        "One of the server's own models cannot score.",
+        "A file of the model is missing or corrupt, or its network takes inputs that a text pair does not have. Or the "
+        "worker's Python lacks the packages that score.",
+        "Run the command that the message names. Meanwhile, a `fallback` or `on_error` lets queries pass.",
+    ),
     "TOO_MANY_ROWS": Code(
         "A block has more rows, or needs more calls, than the server allows.",
         "The setting `max_block_size` is higher than `limits.max_rows`. Or the rows of a block may need more requests "

@@ -7,12 +7,15 @@ client or a scorer gives the missing scores (`_scores`). The first endpoint that
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from . import scorers
 from .admission.deadline import Deadline
+from .admission.shared_folder import scoring_lock
 from .cache.scores import Cache, Lookup
-from .client.client import Client
+from .client.calls import Calls
+from .client.client import Client, late
 from .client.shared_requests import SharedRequests
 from .config.settings import Settings
 from .errors import CallerError, ProviderFailedError, RequestRejectedError, RerankError
@@ -23,7 +26,8 @@ from .request import plan, ranking
 from .request.endpoint import Endpoint
 from .request.endpoints import Endpoints
 from .request.others import Options
-from .types import Call, CallScores, Ranking, RequestNeed, Row, RowScores, Scores
+from .scorers.cross_encoders import CrossEncoders
+from .types import Call, CallScores, Ranking, RequestNeed, Row, RowScores
 from .usage import dry_run
 from .usage.recorder import RowUsage, UsageLine, UsageRecorder
 
@@ -52,9 +56,11 @@ class Reranker:
         self.counts = self._client.counts
         self._cache = Cache(settings.cache, is_dry_run=is_dry_run)
         self._usage = UsageRecorder(settings.usage)
+        self._calls = Calls(self._client, settings.limits.max_request_bytes)
         most_in_flight = settings.limits.max_in_flight * _REQUESTS_PER_PLACE
-        self.shared = SharedRequests(self._asked, self._usage.shared_line, most_in_flight)
+        self.shared = SharedRequests(self._calls.scores, self._usage.shared_line, most_in_flight)
         self._endpoints = Endpoints(settings)
+        self._cross_encoders = None if is_dry_run else CrossEncoders(partial(scoring_lock, settings))
 
     async def rank(self, row: Row, usage: RowUsage | None = None, digest: bytes = b"") -> Ranking:
         """The best `top_k` documents of a row.
@@ -83,9 +89,8 @@ class Reranker:
         return self._endpoints.of(row).options
 
     def shares(self, row: Row) -> bool:
-        """Whether the documents of a row may share requests with those of other rows. Errors: CallerError."""
-        endpoint = self._endpoints.of(row)
-        return not endpoint.provider.is_local and not endpoint.is_listwise
+        """Whether documents of a row may share requests, or batches, with those of other rows. Errors: CallerError."""
+        return not self._endpoints.of(row).is_listwise
 
     def need(self, row: Row, digest: bytes) -> RequestNeed | None:
         """The request that ranking a row may need; None if the worker scores it or the cache knows all its scores."""
@@ -107,7 +112,7 @@ class Reranker:
             ssrf_guard.check_host(parse_url(endpoint.url), self._settings.network)
         line = UsageLine()  # counts, but goes into no log
         missing = self._plan(row, positions, endpoint, line).missing if positions else None
-        parts = self._parts(missing, endpoint) if missing else ()
+        parts = self._calls.parts(missing, endpoint) if missing and endpoint.url else ()
         return dry_run.text(endpoint, line.documents, line.cached, parts, self._settings.prices)
 
     def count_repeat(self, usage: RowUsage) -> None:
@@ -131,6 +136,8 @@ class Reranker:
     async def aclose(self) -> None:
         """Close files and connections."""
         self.close_files()
+        if self._cross_encoders is not None:
+            self._cross_encoders.close()
         await self._client.aclose()
 
     def _prepare(self, row: Row) -> tuple[Endpoint, Sequence[int]]:
@@ -188,8 +195,8 @@ class Reranker:
         """
         call = plan.call(row, positions, endpoint)
         line.documents = len(call.documents)
-        if endpoint.provider.is_local:
-            return _Planned(call, None, None)
+        if endpoint.provider.is_local and endpoint.is_listwise:
+            return _Planned(call, None, None)  # scoring it costs less than a look-up
         lookup = self._cache.look(call, endpoint, digest)
         if lookup.missing is None:
             line.cached = line.documents
@@ -197,54 +204,31 @@ class Reranker:
         line.cached = line.documents - len(lookup.missing.documents)
         return _Planned(call, lookup, lookup.missing)
 
-    def _parts(self, call: Call, endpoint: Endpoint) -> Sequence[plan.Part]:
-        """The requests of a call. Errors: RequestRejectedError or CallerError for what does not fit into requests."""
-        parts = plan.parts(call, endpoint)
-        plan.check_sizes(parts, self._settings.limits.max_request_bytes)
-        return parts
-
     async def _scores(self, planned: _Planned, endpoint: Endpoint, deadline: Deadline, line: UsageLine) -> CallScores:
         lookup = planned.lookup
         if lookup is None:
             return await asyncio.to_thread(scorers.scores, planned.call)
         if planned.missing is None:
             return lookup.scores
-        ask = self._asked if endpoint.is_listwise else self.shared.scores
-        fresh = await ask(planned.missing, endpoint, deadline, line)
+        if endpoint.own_model is not None:
+            fresh = await self._scored_here(planned.missing, endpoint, deadline)
+        else:
+            ask = self._calls.scores if endpoint.is_listwise else self.shared.scores
+            fresh = await ask(planned.missing, endpoint, deadline, line)
         lookup.keep(fresh)
         return ranking.completed(lookup.scores, fresh, endpoint)
 
-    async def _asked(self, call: Call, endpoint: Endpoint, deadline: Deadline, line: UsageLine) -> CallScores:
-        """What the endpoint answers to a call, in as many requests as it takes."""
-        parts = self._parts(call, endpoint)
-        line.requests += len(parts)
-        return ranking.gathered(parts, await self._answers(parts, endpoint, deadline, line))
-
-    async def _answers(
-        self, parts: Sequence[plan.Part], endpoint: Endpoint, deadline: Deadline, line: UsageLine
-    ) -> list[Scores]:
-        """The endpoint's answer to each request; the first failure cancels the other requests."""
-        ask = self._answer if endpoint.asks_questions else self._client.scores
-        if len(parts) == 1:
-            return [await ask(parts[0], endpoint, deadline, line)]
+    async def _scored_here(self, call: Call, endpoint: Endpoint, deadline: Deadline) -> CallScores:
+        """The scores of one of the server's models. The row's time begins with its turn."""
+        if self._cross_encoders is None or endpoint.own_model is None:
+            return CallScores([0.0] * len(call.documents))
         try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(ask(part, endpoint, deadline, line)) for part in parts]
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
-        return [task.result() for task in tasks]
+            async with asyncio.timeout(None) as time_limit:
 
-    async def _answer(self, part: plan.Part, endpoint: Endpoint, deadline: Deadline, line: UsageLine) -> Scores:
-        """A decision model's answer to a request, or to its halves if it refuses the request for its size."""
-        documents = len(part.call.documents)
-        try:
-            scores = await self._client.scores(part, endpoint, deadline, line)
-        except RequestRejectedError as error:
-            if error.code != "TOO_LARGE" or documents == 1:
-                raise
-        else:
-            line.refused += documents - len(scores)
-            return scores
-        halves = plan.halved(part, endpoint)
-        line.requests += 1
-        return ranking.joined(halves, await self._answers(halves, endpoint, deadline, line))
+                def begins() -> None:
+                    deadline.begin()
+                    time_limit.reschedule(asyncio.get_running_loop().time() + deadline.left_s())
+
+                return await self._cross_encoders.scores(call, endpoint.own_model, endpoint.stamp, begins)
+        except TimeoutError:
+            raise late(endpoint, deadline) from None

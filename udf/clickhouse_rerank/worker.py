@@ -78,6 +78,11 @@ def _log_to(path: str) -> None:
     logging.getLogger("clickhouse_rerank").addHandler(handler)
 
 
+def _bound_threads() -> None:
+    """Leave half the processors to the server: the library that cuts texts into tokens reads the variable."""
+    os.environ.setdefault("RAYON_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // 2)))
+
+
 def _collect_garbage_less() -> None:
     gc.freeze()  # all objects so far live as long as the process
     gc.set_threshold(_GC_THRESHOLD)
@@ -129,6 +134,7 @@ async def _serve(streams: Streams, arguments: "_Arguments", transport: "Transpor
                 reranker.flush_cache()
 
     _collect_garbage_less()
+    _bound_threads()
     if arguments.progress:
         publish(reranker.counts, Path(arguments.progress))
     reading = asyncio.create_task(read_chunks())

@@ -36,3 +36,8 @@ def shared_file(folder: Path, name: str) -> int:
             f"counters: {folder} cannot be used ({error.strerror}), and limits by the minute need it. Name a folder "
             "that the server's user can write to.",
         ) from None
+
+
+def scoring_lock(settings: Settings) -> int:
+    """The descriptor of the file by which processes take turns to score. Errors: CONFIG."""
+    return shared_file(shared_folder(settings), "scoring")

@@ -58,6 +58,7 @@ def endpoint_bytes(endpoint: Endpoint) -> bytes:
             options.region_name,
             endpoint.credential if endpoint.uses_server_identity else "",
             str(endpoint.is_listwise),
+            endpoint.stamp,
         )
     )
 

@@ -95,6 +95,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--no-calls", action="store_true", help="make no calls with the credentials")
 
+    _model_actions(command("model", "fetch, add, list, check and remove models that score in the worker"))
+
     command("masking", "print the query_masking_rules that hide keys in SQL from the server's logs")
 
     completion = command("completion", "print the script with which a shell completes this command")
@@ -102,6 +104,32 @@ def build_parser() -> argparse.ArgumentParser:
 
     command("worker", "run the worker process, which ClickHouse starts", add_help=False)
     return parser
+
+
+def _model_actions(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    into = argparse.ArgumentParser(add_help=False)
+    into.add_argument(
+        "--into",
+        type=Path,
+        metavar="DIR",
+        help="folder of the models (default: ~/.local/share/clickhouse-rerank/models)",
+    )
+
+    def action(name: str, text: str) -> argparse.ArgumentParser:
+        return actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", parents=[into])
+
+    pull = action("pull", "fetch a model from the Hugging Face hub")
+    pull.add_argument("model", help="the model, for example cross-encoder/ms-marco-MiniLM-L6-v2")
+    pull.add_argument("--revision", default="", help="branch, tag or commit (default: the newest)")
+    add = action("add", "copy a model from a folder")
+    add.add_argument("folder", type=Path, help="a folder with an ONNX file, tokenizer.json and config.json")
+    for one in (pull, add):
+        one.add_argument("--name", default="", help="the name that SQL uses (default: that of the model or folder)")
+        one.add_argument("--file", default="", help="the ONNX file (default: the one that suits the processor)")
+    action("list", "print the models with their sizes and origins")
+    action("check", "load a model, and measure its speed and memory").add_argument("name", help="the model's name")
+    action("remove", "remove a model's folder").add_argument("name", help="the model's name")
 
 
 def _path_options() -> argparse.ArgumentParser:

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from ..errors import CallerError
 from ..providers import PROVIDERS
 from ..types import Secret, did_you_mean
-from . import credentials, prices, schema, tables
+from . import credentials, models, prices, schema, tables
 from .credentials import Credential, CredentialTable
+from .models import Model, ModelTable
 from .prices import Price
 from .schema import Setting, as_table, settings_of, wrong
 from .tables import CacheSettings, Limits, LogSettings, Network, UsageSettings
@@ -49,11 +51,21 @@ class Settings:
     usage: UsageSettings = field(default_factory=UsageSettings)
     prices: Mapping[tuple[str, str], Price] = field(default_factory=dict)
     """By provider's and model's name."""
+    models: Mapping[str, Model] = field(default_factory=dict)
+    """Models that score in the worker, by name."""
 
     def default_credential(self, provider: str) -> Credential | None:
         """The credential that '' means for a provider (its name in lower case)."""
         defaults = (c for c in self.credentials.values() if c.default and c.provider == provider)
         return next(defaults, None)
+
+    def model(self, name: str) -> Model:
+        """The model with this name, or for "" the default or the only one; errors: BAD_OTHERS."""
+        defaults = [model for model in self.models.values() if model.default or len(self.models) == 1]
+        found = self.models.get(name) if name else next(iter(defaults), None)
+        if found is None:
+            raise CallerError("BAD_OTHERS", models.unknown(name, self.models))
+        return found
 
 
 _TABLES: Mapping[str, type] = {
@@ -67,7 +79,7 @@ _TABLES: Mapping[str, type] = {
 
 def reference() -> Iterator[tuple[str, str, Setting]]:
     """(table, key, declaration) of each setting that the file may have, in the order of the documentation."""
-    classes = {"credentials.NAME": CredentialTable, **_TABLES}
+    classes = {"credentials.NAME": CredentialTable, "models.NAME": ModelTable, **_TABLES}
     by_table = {name: settings_of(table) for name, table in classes.items()}
     by_table["usage"]["prices"] = prices.SETTING
     for table, known in by_table.items():
@@ -121,7 +133,7 @@ def _holds_keys(document: Mapping[str, object]) -> bool:
 
 def parse(document: Mapping[str, object], environment: Mapping[str, str], *, where: str) -> Settings:
     """A parsed TOML document -> Settings; `where` is named in errors."""
-    known = ("credentials", *_TABLES)
+    known = ("credentials", "models", *_TABLES)
     for section in document:
         if section not in known:
             suggestion = did_you_mean(section, known)
@@ -130,9 +142,14 @@ def parse(document: Mapping[str, object], environment: Mapping[str, str], *, whe
     for name, table in as_table(document.get("credentials", {}), f"{where} [credentials]").items():
         found[name] = credentials.parse(name, table, environment, f"{where} [credentials.{name}]")
     _check_defaults(found, where)
+    own: dict[str, Model] = {}
+    for name, table in as_table(document.get("models", {}), f"{where} [models]").items():
+        own[name] = models.parse(name, table, f"{where} [models.{name}]")
+    models.check_defaults(own, where)
     usage = dict(as_table(document.get("usage", {}), f"{where} [usage]"))
     return Settings(
         credentials=MappingProxyType(found),
+        models=MappingProxyType(own),
         network=tables.network(document.get("network", {}), f"{where} [network]"),
         limits=tables.limits(document.get("limits", {}), f"{where} [limits]"),
         cache=schema.parse(CacheSettings, document.get("cache", {}), f"{where} [cache]"),
@@ -157,4 +174,5 @@ def _with_environment(settings: Settings, environment: Mapping[str, str]) -> Set
         if key and settings.default_credential(name) is None:
             found[provider.env] = Credential(provider.env, name, Secret(key), default=True)
     network = replace(settings.network, allow_loopback=True)
-    return replace(settings, credentials=MappingProxyType(found), network=network)
+    own = settings.models or models.in_folder(models.user_folder(environment))
+    return replace(settings, credentials=MappingProxyType(found), network=network, models=MappingProxyType(own))

@@ -137,8 +137,20 @@ SELF_HOSTED = (
         options={**NETWORK_MODEL, "score_label": Option("text"), "wire": Option("text", choices=tuple(WIRES))},
     ),
     Provider(
+        name="CrossEncoder",
+        key="none",
+        scores="depends on the model",
+        options={
+            **COMMON,
+            **{key: NETWORK[key] for key in ("timeout_s", "deadline_s", "on_error", "fallback", "cache")},
+            "model": Option("text"),
+            "score_label": Option("text"),
+        },
+    ),
+    Provider(
         name="BM25",
         key="none",
+        listwise=".*",
         scores="0 and above",
         options={**COMMON, "k1": Option("number", "k1", low=0), "b": Option("number", "b", low=0, high=1)},
     ),

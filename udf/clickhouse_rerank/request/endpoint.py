@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
+from ..config.models import Model
 from ..config.settings import Settings
 from ..errors import CallerError
 from ..providers import PROVIDERS, Provider, RequestLimits, find
@@ -43,6 +44,10 @@ class Endpoint:
     """As requests name it; "" leaves it to the server."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Headers that the provider wants beside the key."""
+    own_model: Model | None = None
+    """The server's model that scores in the worker."""
+    stamp: str = ""
+    """What changes when a file of that model is replaced."""
     fallbacks: tuple["Endpoint", ...] = ()
     """The endpoints that are asked next, in order, when this one fails."""
     uses_server_identity: bool = False
@@ -82,7 +87,7 @@ class Endpoint:
     def named_model(self) -> str:
         """The model as the user writes it, if the request or the URL names one; "" if the server chooses the model."""
         if self.provider.is_local:
-            return ""
+            return self.model
         model = self.options.model or self.provider.model
         by_service = self.provider.aws is not None and self.provider.aws.model
         return model if by_service or "model" in WIRES[self.wire].RESERVED_MEMBERS or model in self.url else ""
@@ -145,7 +150,7 @@ def _endpoint(
     if record.is_local:
         if base_url or api_key:
             raise CallerError("BAD_ARGUMENT", f"{record.name} scores in the worker. Pass '' for base_url and api_key.")
-        return Endpoint(record, "", Secret(""), "", parse_options(members, record, siblings))
+        return _in_the_worker(record, parse_options(members, record, siblings), settings)
     choice = credential.choose(record, base_url, api_key, members, settings)
     base = url.parsed(record, choice.base_url)
     record = record.variant(base.path if base else "", choice.members.get("wire"))
@@ -181,6 +186,14 @@ def _check_model_args(record: Provider, options: Options) -> None:
     for member in options.model_args:
         if member in owned:
             raise CallerError("BAD_OTHERS", f"others.model_args must not name {member}, which the request has already.")
+
+
+def _in_the_worker(record: Provider, options: Options, settings: Settings) -> Endpoint:
+    """The endpoint of a provider that needs no network: a scorer, or one of the server's models."""
+    if "model" not in record.options:
+        return Endpoint(record, "", Secret(""), "", options)
+    own = settings.model(options.model)
+    return Endpoint(record, "", Secret(""), "", options, model=own.name, own_model=own, stamp=own.stamp)
 
 
 def _fallback(entry: Mapping[str, object], settings: Settings) -> Endpoint:

@@ -32,11 +32,11 @@ def scored_positions(row: Row) -> Sequence[int]:
 def call(row: Row, positions: Sequence[int], endpoint: Endpoint) -> Call:
     """The call that scores the documents at `positions` (at least one); `parts` splits it into requests.
 
-    Equal documents are sent once, where the model scores each document independently and over the network.
+    Equal documents are sent once, where the model scores each document independently.
     """
     options, provider = endpoint.options, endpoint.provider
     documents = row.documents if len(positions) == len(row.documents) else [row.documents[i] for i in positions]
-    if not endpoint.provider.is_local and not endpoint.is_listwise:
+    if not endpoint.is_listwise:
         documents = _distinct(documents)
     return Call(
         query=row.query,

@@ -36,7 +36,7 @@ def scores(payload: object, call: Call) -> Scores:
     """One score per input: the score of the label `score_label`, or of the one label whose name means "relevant"."""
     entries = _per_input(payload, len(call.documents))
     labels = {str(scored.get("label", "")) for entry in entries for scored in entry}
-    label = call.score_label or _relevant_label(labels)
+    label = call.score_label or relevant_label(labels)
     return [(index, _score(entry, label, labels)) for index, entry in enumerate(entries)]
 
 
@@ -63,7 +63,7 @@ def _per_input(payload: object, inputs: int) -> list[list[Entry]]:
     return entries
 
 
-def _relevant_label(labels: set[str]) -> str:
+def relevant_label(labels: set[str]) -> str:
     """The label whose score is the relevance; "" where all entries have the same label, or none."""
     if len(labels) == 1:
         return ""

@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS CrossEncoderScore AS (query, document) ->
+    RerankScore(query, document, 'CrossEncoder', '', '', '');
