@@ -17,13 +17,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asking import HANG_S, asked, row, settings
+from asking import HANG_S, RIGHT, asked, asked_together, row, settings
 from clickhouse_rerank.config.models import Model
 from clickhouse_rerank.errors import ProviderFailedError, RerankError
 from clickhouse_rerank.scorers import cross_encoders
 from clickhouse_rerank.scorers.batches import batches
 from clickhouse_rerank.scorers.cross_encoders import CrossEncoders
 from clickhouse_rerank.types import Call, CallScores
+from provider import Provider, Reply, Request, cohere
 
 MODEL = Model("m", Path("/nowhere"))
 
@@ -208,6 +209,23 @@ def test_a_batch_is_scored_in_the_process_whose_turn_it_is(
     run(scenario)
     during()
     assert locked == [True, False]
+
+
+def test_neither_the_model_nor_a_provider_waits_for_the_other(model: Scripted, provider: Provider) -> None:
+    """The provider answers when the model is at work, and the model goes on when the provider was asked."""
+
+    def script(request: Request) -> Reply:
+        assert model.begins.acquire(timeout=HANG_S)
+        model.goes_on.set()
+        return cohere(request)
+
+    provider.reset(script)
+    here = row("", provider="CrossEncoder", key="", documents=["slow", "5"])
+    there = row(provider.url)
+    assert asked_together([here, there], within=replace(settings(), models={"m": MODEL})) == [
+        [(1, 5.0), (0, 0.0)],
+        RIGHT,
+    ]
 
 
 def test_a_row_s_time_begins_with_its_turn(model: Scripted) -> None:

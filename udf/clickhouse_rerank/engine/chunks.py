@@ -172,6 +172,7 @@ class Answerer:
         except RerankError as error:
             if tasks is not None:
                 await tasks.cancel()
+                self._reranker.shared.release()  # groups whose calls are gone
             await chunk.drain()
             await self._reranker.write_usage(every=True)
             # Before the empty answers: the engine raises what is on stderr when it has read its rows.
