@@ -347,7 +347,8 @@ def test_texts_that_look_alike_to_the_provider_are_told_apart(provider: Provider
 IN_KEY = {
     Options: {"model", "model_args", "wire", "score_label", "access_key_id", "region_name", "session_token"}
     | {"endpoint_url", "fields", "template_values", "listwise"},
-    Endpoint: {"provider", "url", "key", "options", "model", "headers", "credential", "uses_server_identity"},
+    Endpoint: {"provider", "url", "key", "options", "model", "headers", "credential", "uses_server_identity"}
+    | {"stamp"},
     Call: {"query", "documents", "top_n"},
 }
 WITHOUT_EFFECT = {
@@ -364,7 +365,7 @@ WITHOUT_EFFECT = {
         "cache",
         "dry_run",
     },
-    Endpoint: {"fallbacks", "chain_secrets"},
+    Endpoint: {"fallbacks", "chain_secrets", "own_model"},  # its stamp has the files and the bound of a model
     Call: {"model", "fields", "score_label", "sends_top_n"},  # what plan.call takes from the endpoint
 }
 
