@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
 
@@ -37,7 +38,7 @@ _TOPICS = (
     ("What keeps bread fresh and its crust crisp?", "bread crust crisp paper oven box slice fresh"),
     ("Can two people share one licence?", "licence seat person share team contract user device"),
 )
-_FILLER = "the of for and with a when after before if by each one more than is not can will may".split()
+_FILLER = ("the", "of", "for", "and", "with", "when", "after", "before", "if", "by", "each", "one", "more", "is", "not")
 
 
 def _text(random_: random.Random, words: list[str], length: int) -> str:
@@ -75,6 +76,25 @@ def _question(random_: random.Random, number: int, candidates: int) -> Question:
     return Question(f"q{number + 1}", title if number < len(_TOPICS) else f"{title} ({number})", documents, orders)
 
 
+def _overlap(one: tuple[int, ...], other: tuple[int, ...]) -> float:
+    return len({*one[:TOP_K]} & {*other[:TOP_K]}) / TOP_K
+
+
+def _rbo(one: tuple[int, ...], other: tuple[int, ...]) -> float:
+    depths = range(1, min(len(one), len(other)) + 1)
+    weights = [0.9**depth for depth in depths]
+    shared = (len({*one[:depth]} & {*other[:depth]}) / depth for depth in depths)
+    return sum(weight * share for weight, share in zip(weights, shared, strict=True)) / (sum(weights) or 1)
+
+
+def _mean(
+    alike: Callable[[tuple[int, ...], tuple[int, ...]], float], one: str, other: str, questions: tuple[Question, ...]
+) -> float:
+    return sum(alike(question.orders[one].indexes, question.orders[other].indexes) for question in questions) / len(
+        questions
+    )
+
+
 def _ranker(random_: random.Random, name: str, questions: tuple[Question, ...]) -> Ranker:
     provider, model, skill, seconds, cost = RANKERS[name]
     measures = {}
@@ -94,7 +114,9 @@ def sample(questions: int = 24, candidates: int = 20, seed: int = 1) -> Evaluati
     random_ = random.Random(seed)
     asked = [_question(random_, number, candidates) for number in range(questions)]
     if len(asked) > 3:
-        failed = Order((), (), dict.fromkeys(MEASURES, 0.0), 10.0, "Rerank: hosted: no answer within 10 s: set timeout_s")
+        failed = Order(
+            (), (), dict.fromkeys(MEASURES, 0.0), 10.0, "Rerank: hosted: no answer within 10 s: set timeout_s"
+        )
         asked[3] = replace(asked[3], orders=asked[3].orders | {"hosted, large": failed})
     done = tuple(asked)
     return Evaluation(
@@ -105,8 +127,9 @@ def sample(questions: int = 24, candidates: int = 20, seed: int = 1) -> Evaluati
         rankers=tuple(_ranker(random_, name, done) for name in RANKERS) if done else (),
         questions=done,
         agreements=tuple(
-            Agreement(one, other, random_.uniform(0.35, 0.95), random_.uniform(0.4, 0.95))
+            Agreement(one, other, _mean(_rbo, one, other, done), _mean(_overlap, one, other, done))
             for one, other in combinations(RANKERS, 2)
+            if done
         ),
         judge="",
         top_k=TOP_K,

@@ -16,7 +16,7 @@ _SHAPES = (
     "M-2-6h4v4h4v4h-4v4h-4v-4h-4v-4h4z",
     "M-6-3L0-6.5L6-3v6L0 6.5L-6 3z",
 )
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 14, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 32, 46
 _MAX_NAME = 26
 
 
@@ -59,7 +59,10 @@ def scatter(
     bottom = height - _BOTTOM
     quality = scales.linear(min(p.low for p in points), max(p.high for p in points), bottom, _TOP)
     amounts = scales.amounts(
-        [value for point in points for value in {point.amount, point.most}], _LEFT + 14, width - _RIGHT - 14, width // 110
+        [value for point in points for value in {point.amount, point.most}],
+        _LEFT + 14,
+        width - _RIGHT - 14,
+        width // 110,
     )
     parts = [f"<title>{escaped(title)}</title>"]
     for value in quality.ticks:
@@ -75,15 +78,15 @@ def scatter(
     parts.append(f'<path class="axis" d="M{_LEFT} {bottom}H{width - _RIGHT}"/>')
     parts.append(
         f'<text class="title" x="{width - _RIGHT}" y="{height - 6}" text-anchor="end">{escaped(axes[0])} →</text>'
-        f'<text class="title" x="2" y="{_TOP + 1}" dy="-2">↑ {escaped(axes[1])}</text>'
+        f'<text class="title" x="2" y="12">↑ {escaped(axes[1])}</text>'
     )
-    parts += _marks(points, quality, amounts, Box(_LEFT, _TOP + 4, width - 2, bottom - 4))
+    parts += _marks(points, quality, amounts, Box(_LEFT, _TOP - 8, width - 2, bottom - 4))
     return f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">{"".join(parts)}</svg>'
 
 
 def _marks(points: list[Point], quality: scales.Scale, amounts: scales.Scale, inside: Box) -> list[str]:
     """Whiskers, points and their names."""
-    xs = _apart([amounts.position(point.amount) for point in points], 13)
+    xs = _apart([amounts.position(point.amount) for point in points], 12)
     ys = [quality.position(point.mean) for point in points]
     names = []
     obstacles = []
@@ -92,7 +95,10 @@ def _marks(points: list[Point], quality: scales.Scale, amounts: scales.Scale, in
         top, low, end = quality.position(point.high), quality.position(point.low), amounts.position(point.most)
         obstacles += [Box(x - 8, y - 8, x + 8, y + 8), Box(x - 3, top, x + 3, low)]
         role = f" {point.role}" if point.role else ""
-        parts.append(f'<path class="whisker{role}" d="M{x:.1f} {top:.1f}V{low:.1f}M{x - 4:.1f} {top:.1f}h8M{x - 4:.1f} {low:.1f}h8"/>')
+        parts.append(
+            f'<path class="whisker{role}" d="M{x:.1f} {top:.1f}V{low:.1f}'
+            f'M{x - 4:.1f} {top:.1f}h8M{x - 4:.1f} {low:.1f}h8"/>'
+        )
         if end > x + 8:
             parts.append(f'<path class="whisker{role}" d="M{x:.1f} {y:.1f}H{end:.1f}M{end:.1f} {y - 4:.1f}v8"/>')
             obstacles.append(Box(x, y - 3, end, y + 3))
@@ -110,6 +116,14 @@ def _marks(points: list[Point], quality: scales.Scale, amounts: scales.Scale, in
             parts.append(f'<path class="leader" d="M{x:.1f} {y:.1f}L{near:.1f} {middle:.1f}"/>')
         shape = _SHAPES[index % len(_SHAPES)]
         parts.append(f'<path class="point{role}" transform="translate({x:.1f} {y:.1f})" d="{shape}"/>')
-        side, at = ("start", box.left) if box.left > x else ("end", box.right) if box.right < x else ("middle", (box.left + box.right) / 2)
-        parts.append(f'<text class="label{role}" x="{at:.1f}" y="{middle + 4.5:.1f}" text-anchor="{side}">{escaped(name)}</text>')
+        side, at = (
+            ("start", box.left)
+            if box.left > x
+            else ("end", box.right)
+            if box.right < x
+            else ("middle", (box.left + box.right) / 2)
+        )
+        parts.append(
+            f'<text class="label{role}" x="{at:.1f}" y="{middle + 4.5:.1f}" text-anchor="{side}">{escaped(name)}</text>'
+        )
     return parts

@@ -37,7 +37,7 @@ def place(points: list[tuple[float, float, str]], obstacles: Iterable[Box], insi
     placed = []
     for x, y, text in points:
         wide = width(text)
-        tried = []
+        tried: list[tuple[float, int, int, Box]] = []
         for step in range(_MAX_STEPS):
             for direction in (-1, 1) if step else (0,):
                 middle = y + direction * step * HEIGHT / 2

@@ -93,6 +93,8 @@ function drawOrders(data, number, columns, place, onMark) {
   function mark(index) {
     marks.next(number, question.documents[index]);
     for (const node of grid.querySelectorAll(`.mark[data-of="${index}"]`)) setMark(node, index);
+    const isRelevant = (gradeOf(index) ?? 0) > 0;
+    for (const node of grid.querySelectorAll(`[data-document="${index}"]`)) (node.closest("li") ?? node).classList.toggle("relevant", isRelevant);
     read();
     onMark();
   }

@@ -12,7 +12,7 @@ from . import chart, data, figures, tables, verdict
 from .figures import escaped
 
 _SCRIPTS = ("marks.js", "orders.js", "questions.js")
-_WIDE, _NARROW = (600, 370), (332, 340)
+_WIDE, _NARROW = (600, 380), (332, 350)
 
 
 def page(evaluation: Evaluation) -> str:
@@ -86,7 +86,6 @@ def _charts(evaluation: Evaluation) -> str:
     if winner is None:
         return ""
     main = evaluation.measures[0]
-    silver = " ◇" if evaluation.judge else ""
     rankers = [ranker for ranker in evaluation.rankers if main in ranker.measures]
 
     def point(ranker: Ranker, amount: float, most: float) -> chart.Point:
@@ -97,31 +96,26 @@ def _charts(evaluation: Evaluation) -> str:
     cost = [point(r, r.cost_per_1000, r.cost_per_1000) for r in rankers if r.cost_per_1000 is not None]
     time = [point(ranker, ranker.seconds_p50, ranker.seconds_p95) for ranker in rankers]
     unpriced = [ranker.name for ranker in rankers if ranker.cost_per_1000 is None]
-    note = "Upright lines: 95 % interval. Dashed: the baseline."
+    note = "Upright lines: 95 % interval. Dashed: the baseline. Points on the same spot are moved apart."
     if unpriced:
         note += f" Not shown, because no price is known: {', '.join(unpriced)}."
-    return (
-        '<section class="charts" aria-label="Charts">'
-        + _figure("Quality and cost", note, f"{main}{silver}", "$ per 1,000 questions", cost, figures.dollars)
-        + _figure(
-            "Quality and waiting time",
-            "Upright lines: 95 % interval. Level lines: from p50 to p95.",
-            f"{main}{silver}",
-            "time of a question (p50)",
-            time,
-            figures.seconds,
-        )
-        + "</section>"
+    quality = main + (" ◇" if evaluation.judge else "")
+    by_cost = (_svg("Quality and cost", ("$ per 1,000 questions", quality), cost, figures.dollars), note)
+    by_time = (
+        _svg("Quality and waiting time", ("time of a question (p50)", quality), time, figures.seconds),
+        "Upright lines: 95 % interval. Level lines: from p50 to p95.",
     )
+    drawn = "".join(
+        f"<figure>{svg}<figcaption>{escaped(words)}</figcaption></figure>" for svg, words in (by_cost, by_time)
+    )
+    return f'<section class="charts" aria-label="Charts">{drawn}</section>'
 
 
-def _figure(
-    title: str, note: str, quality: str, amount: str, points: list[chart.Point], shown: Callable[[float], str]
-) -> str:
+def _svg(title: str, axes: tuple[str, str], points: list[chart.Point], shown: Callable[[float], str]) -> str:
     """A chart twice, for wide and for narrow screens: text must not shrink with it."""
     both = (
-        f'<div class="{name}">{chart.scatter(title, (amount, quality), points, shown, size)}</div>'
+        f'<div class="{name}">{chart.scatter(title, axes, points, shown, size)}</div>'
         for name, size in (("wide", _WIDE), ("narrow", _NARROW))
         if points
     )
-    return f"<figure><h2>{title}</h2>{''.join(both)}<figcaption>{escaped(note)}</figcaption></figure>"
+    return f"<h2>{title}</h2>{''.join(both)}"

@@ -23,10 +23,10 @@ function outcome(data, question, ranker, baseline) {
   const [order, base] = [question.orders[ranker], question.orders[baseline]];
   if (!order || order.error || !base || base.error) return { kind: "error", by: 0, text: "error" };
   if (!data.measure) {
-    const by = likeness(order.indexes, base.indexes, data.topK);
+    const alike = likeness(order.indexes, base.indexes, data.topK);
     const top = base.indexes.slice(0, data.topK);
     const shared = order.indexes.slice(0, data.topK).filter((index) => top.includes(index)).length;
-    return { kind: by > 0.9995 ? "same" : "different", by, text: `${shared} of ${top.length} shared` };
+    return { kind: alike > 0.9995 ? "same" : "different", by: shared + alike, text: `${shared} of ${top.length} shared` };
   }
   const by = (order.value ?? 0) - (base.value ?? 0);
   if (Math.abs(by) < 5e-4) return { kind: "same", by: 0, text: `same, ${(order.value ?? 0).toFixed(3)}` };
@@ -37,7 +37,7 @@ function questionList(data, section) {
   const baseline = Math.max(0, data.rankers.indexOf(data.baseline));
   const others = data.rankers.map((_, ranker) => ranker).filter((ranker) => ranker !== baseline);
   const total = (ranker) => data.questions.reduce((sum, question) => sum + (question.orders[ranker]?.value ?? 0), 0);
-  const best = data.measure ? others.toSorted((one, other) => total(other) - total(one))[0] : others[0];
+  const best = data.measure ? [...others].sort((one, other) => total(other) - total(one))[0] : others[0];
   const state = { ranker: best ?? baseline, kind: "all", order: data.measure ? "won" : "apart", words: "", shown: BATCH };
   const kinds = data.measure ? ["won", "lost", "same", "error"] : ["different", "same", "error"];
   const searched = data.questions.map((question) =>

@@ -31,7 +31,7 @@ class Scale(NamedTuple):
 
 
 def _round_step(span: float, ticks: int) -> float:
-    power = 10 ** math.floor(math.log10(span / ticks))
+    power = 10.0 ** math.floor(math.log10(span / ticks))
     return next(step * power for step in _STEPS if step * power * ticks >= span * 0.999)
 
 

@@ -10,14 +10,15 @@ from .verdict import best
 _MEASURES = {
     "ndcg": "How well the best {k} documents are ordered: 1 if the most relevant stand on top, 0 if none is relevant.",
     "mrr": "How far up the first relevant document stands within the best {k}: 1 in first place, 1/2 in second.",
-    "recall": "Which share of a question's relevant documents is among the best {k}.",
+    "recall": "Which share of a question's relevant documents is among its best {k}.",
     "precision": "Which share of the best {k} documents is relevant.",
     "map": "How far up the relevant documents stand, as a mean over all of them.",
-    "hit": "The share of questions with a relevant document among the best {k}.",
+    "hit": "The share of questions with a relevant document within the best {k}.",
 }
+_FIRST = {"hit@1": "The share of questions whose first document is relevant."}
 _TERMS = {
-    "95 % interval": "The small numbers and the upright lines. Other questions of the same kind would give other figures, "
-    "and in 95 of 100 cases the true one is inside. More questions make it narrower.",
+    "95 % interval": "The small numbers and the upright lines. Other questions of the same kind would give "
+    "other figures, and in 95 of 100 cases the true one is inside. More questions make it narrower.",
     "p": "How often a lead over the baseline as large as this comes by chance: below 0.05 it is taken as real. "
     "Corrected for the number of rankers (paired randomisation test, Holm).",
     "p50, p95": "How long a question takes: half of them at most p50, 95 of 100 at most p95.",
@@ -26,7 +27,7 @@ _TERMS = {
     "Degraded": "Questions that kept the order of the first stage, or that a fallback answered.",
 }
 _ALIKE = {
-    "RBO": "Rank-biased overlap: how alike two orders are, and the top counts most. 1 is equal, 0 has nothing in common.",
+    "RBO": "Rank-biased overlap: how alike two orders are; the top counts most. 1 is equal, 0 has nothing in common.",
     "Shared": "How many of the best {k} documents two rankers have in common.",
 }
 
@@ -71,8 +72,10 @@ def rankers(evaluation: Evaluation) -> str:
             of.insert(1, f"{chance or figures.UNKNOWN}{silver}{note}")
         of += [escaped(figures.seconds(value)) for value in (ranker.seconds_p50, ranker.seconds_p95)]
         of += [f"{ranker.tokens:,}", figures.dollars(ranker.cost_per_1000)]
-        of += [f'<span class="trouble">{value:,}</span>' if value else "0" for value in (ranker.errors, ranker.degraded)]
-        rows.append(f'<tr{" class=best" if ranker is winner else ""}>{_ranker_name(ranker, tags)}{_cells(of)}</tr>')
+        of += [
+            f'<span class="trouble">{value:,}</span>' if value else "0" for value in (ranker.errors, ranker.degraded)
+        ]
+        rows.append(f"<tr{' class=best' if ranker is winner else ''}>{_ranker_name(ranker, tags)}{_cells(of)}</tr>")
     columns = "".join(f'<th scope="col">{escaped(name)}</th>' for name in ("Ranker", *heads, "Errors", "Degraded"))
     return f"<thead><tr>{columns}</tr></thead><tbody>{''.join(rows)}</tbody>"
 
@@ -105,7 +108,7 @@ def explanations(evaluation: Evaluation) -> str:
     for name in evaluation.measures:
         kind, _, k = name.partition("@")
         if meaning := _MEASURES.get(kind.lower()):
-            words[name] = meaning.format(k=k or "all").replace("best 1 documents", "best 1").replace("among the best 1", "first")
+            words[name] = _FIRST.get(name.lower()) or meaning.format(k=k or "all")
     for term, meaning in _TERMS.items():
         if evaluation.measures or term not in ("95 % interval", "p"):
             words[term] = meaning

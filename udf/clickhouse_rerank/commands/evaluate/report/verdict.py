@@ -25,7 +25,8 @@ def sentences(evaluation: Evaluation) -> list[str]:
     lines += _cheaper(evaluation, winner) + _trouble(evaluation)
     if evaluation.judge:
         lines.append(
-            f"All figures marked ◇ are <strong>silver</strong>: the model {_name(evaluation.judge)} judged the documents, not people."
+            f"All figures marked ◇ are <strong>silver</strong>: the model {_name(evaluation.judge)} "
+            "judged the documents, not people."
         )
     return lines
 
@@ -63,7 +64,10 @@ def _chance(evaluation: Evaluation, winner: Ranker) -> list[str]:
     p_value = f"p {'' if winner.p_value < 0.001 else '= '}{escaped(figures.p_value(winner.p_value))}"
     if winner.p_value > figures.MAX_P_VALUE:
         asked = figures.count(len(evaluation.questions), "question")
-        return [line, f"With {asked}, a difference like this often comes by chance ({p_value}). More questions would tell."]
+        return [
+            line,
+            f"With {asked}, a difference like this often comes by chance ({p_value}). More questions would tell.",
+        ]
     return [line, f"A difference like this hardly comes by chance ({p_value})."]
 
 
