@@ -27,13 +27,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_has_what_install_puts_in_place(built: Path) -> None:
-    """The launcher, the registration, every module, and the command."""
+    """The launcher, the registration, every module with the files beside it, and the command."""
     with zipfile.ZipFile(built / f"{STEM}-py3-none-any.whl") as wheel:
         names = set(wheel.namelist())
         metadata = Parser().parsestr(wheel.read(f"{STEM}.dist-info/METADATA").decode())
         scripts = wheel.read(f"{STEM}.dist-info/entry_points.txt").decode()
     package = ROOT / "udf" / "clickhouse_rerank"
-    assert {f"clickhouse_rerank/{file.relative_to(package)}" for file in package.rglob("*.py")} <= names
+    shipped = (file for file in package.rglob("*") if file.suffix in (".py", ".tsv", ".html", ".css", ".js"))
+    assert {f"clickhouse_rerank/{file.relative_to(package)}" for file in shipped} <= names
     assert {"clickhouse_rerank/share/rerank", "clickhouse_rerank/share/rerank_function.xml"} <= names
     assert "clickhouse-rerank = clickhouse_rerank.commands.cli:main" in scripts
     assert (metadata["Version"], metadata["License-Expression"]) == (__version__, "Apache-2.0")

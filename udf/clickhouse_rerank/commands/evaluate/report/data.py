@@ -18,6 +18,7 @@ def embedded(evaluation: Evaluation) -> str:
     content = {
         "rankers": [ranker.name for ranker in evaluation.rankers],
         "baseline": evaluation.baseline,
+        "compared": _compared(evaluation),
         "measure": next(iter(evaluation.measures), ""),
         "silver": bool(evaluation.judge),
         "topK": evaluation.top_k,
@@ -26,6 +27,14 @@ def embedded(evaluation: Evaluation) -> str:
     }
     # One line for each question would help a reader of the source; the page is for readers of the page.
     return json.dumps(content, separators=(",", ":"), allow_nan=False).translate(_ESCAPES)
+
+
+def _compared(evaluation: Evaluation) -> str:
+    """The ranker that the questions are first compared by: the best of those that are not the baseline."""
+    main = next(iter(evaluation.measures), "")
+    others = [ranker for ranker in evaluation.rankers if ranker.name != evaluation.baseline]
+    means = {ranker.name: ranker.measures[main].mean if main in ranker.measures else 0.0 for ranker in others}
+    return max(means, key=means.__getitem__, default=evaluation.baseline)
 
 
 def _question(evaluation: Evaluation, question: Question, documents: dict[tuple[str, str], int]) -> dict[str, Any]:

@@ -37,8 +37,7 @@ def page(evaluation: Evaluation) -> str:
         headline=lines[0],
         verdict="".join(f"<p>{line}</p>" for line in lines[1:]),
         charts=_charts(evaluation),
-        rankers=tables.rankers(evaluation),
-        alike=_alike(evaluation),
+        tables=_tables(evaluation),
         words=tables.explanations(evaluation),
         method=escaped(_method(evaluation)),
         mode="judged" if evaluation.measures else "unjudged",
@@ -69,14 +68,24 @@ def _method(evaluation: Evaluation) -> str:
     return text
 
 
-def _alike(evaluation: Evaluation) -> str:
-    table = tables.agreements(evaluation)
+def _tables(evaluation: Evaluation) -> str:
+    """The figures, then how alike the rankers are; without judgements that is the news, and stands first."""
+    note = f"Large: RBO. Small: shared documents among the best {evaluation.top_k}. 1 is equal."
+    both = [
+        _section("rankers", "The rankers", "", tables.rankers(evaluation)),
+        _section("alike", "How alike the rankers are", note, tables.agreements(evaluation)),
+    ]
+    return "".join(both if evaluation.measures else reversed(both))
+
+
+def _section(name: str, title: str, note: str, table: str) -> str:
     if not table:
         return ""
     return (
-        '<section aria-labelledby="alike"><h2 id="alike">How alike the rankers are</h2>'
-        f'<p class="note">Large: RBO. Small: shared documents among the best {evaluation.top_k}. 1 is equal.</p>'
-        f'<div class="scroll" tabindex="0" role="region" aria-labelledby="alike"><table class="matrix">{table}</table>'
+        f'<section aria-labelledby="{name}"><h2 id="{name}">{title}</h2>'
+        + (f'<p class="note">{note}</p>' if note else "")
+        + f'<div class="scroll" tabindex="0" role="region" aria-labelledby="{name}">'
+        f'<table class="{name}">{table}</table>'
         "</div></section>"
     )
 

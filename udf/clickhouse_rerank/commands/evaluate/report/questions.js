@@ -36,9 +36,7 @@ function outcome(data, question, ranker, baseline) {
 function questionList(data, section) {
   const baseline = Math.max(0, data.rankers.indexOf(data.baseline));
   const others = data.rankers.map((_, ranker) => ranker).filter((ranker) => ranker !== baseline);
-  const total = (ranker) => data.questions.reduce((sum, question) => sum + (question.orders[ranker]?.value ?? 0), 0);
-  const best = data.measure ? [...others].sort((one, other) => total(other) - total(one))[0] : others[0];
-  const state = { ranker: best ?? baseline, kind: "all", order: data.measure ? "won" : "apart", words: "", shown: BATCH };
+  const state = { ranker: Math.max(0, data.rankers.indexOf(data.compared)), kind: "all", order: data.measure ? "won" : "apart", words: "", shown: BATCH };
   const kinds = data.measure ? ["won", "lost", "same", "error"] : ["different", "same", "error"];
   const searched = data.questions.map((question) =>
     [question.id, question.text, ...question.documents.map((number) => data.documents[number].slice(0, 2).join(" "))].join("\n"));

@@ -24,10 +24,10 @@ class Scale(NamedTuple):
         """Pixels of a value."""
         if not self.log:
             return self.start + (self.end - self.start) * (value - self.low) / (self.high - self.low)
-        if value <= 0:
+        if value < self.low:
             return self.start - _ZERO_LANE
         span = math.log(self.high / self.low)
-        return self.start + (self.end - self.start) * math.log(max(value, self.low) / self.low) / span
+        return self.start + (self.end - self.start) * math.log(value / self.low) / span
 
 
 def _round_step(span: float, ticks: int) -> float:
@@ -47,7 +47,8 @@ def linear(low: float, high: float, start: float, end: float, ticks: int = 5) ->
 
 def amounts(values: list[float], start: float, end: float, ticks: int = 5) -> Scale:
     """An axis of amounts from 0; logarithmic where the smallest and the largest are far apart."""
-    positive = [value for value in values if value > 0]
+    # Less than a millionth of the largest is as good as 0, and would make the axis too long.
+    positive = [value for value in values if value > max(values) / 1e6]
     if not positive:
         return Scale(start, end, 0, 1, (0,))
     low, high = min(positive), max(positive)

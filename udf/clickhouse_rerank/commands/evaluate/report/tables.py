@@ -53,7 +53,9 @@ def _estimate(estimate: Estimate | None, silver: bool) -> str:
 
 
 def rankers(evaluation: Evaluation) -> str:
-    """The table of rankers, best first; in the given order without judgements."""
+    """The table of rankers, best first; in the given order without judgements; empty without rankers."""
+    if not evaluation.rankers:
+        return ""
     winner, main = best(evaluation), next(iter(evaluation.measures), "")
     ordered = list(evaluation.rankers)
     if winner:
