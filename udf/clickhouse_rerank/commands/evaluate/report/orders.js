@@ -105,7 +105,7 @@ function drawOrders(data, number, columns, place, onMark) {
     node.textContent = `${sign} ${words}`;
   }
 
-  function row(index, at) {
+  function row(index, at, isBaseline) {
     const text = data.documents[question.documents[index]][1];
     const [kind, move] = moveText(at, baseline.indexOf(index));
     const before = baseline.indexOf(index) + 1;
@@ -118,7 +118,7 @@ function drawOrders(data, number, columns, place, onMark) {
     const label = kind === "same" ? "same place" : kind === "new" ? "not in the baseline's order" : `from place ${before}`;
     return element("li", { class: (gradeOf(index) ?? 0) > 0 ? "relevant" : "" },
       element("span", { class: "place" }, String(at + 1)), open,
-      element("span", { class: "facts" }, sign, element("span", { class: `move ${kind}`, title: label, "aria-label": label }, move)));
+      element("span", { class: "facts" }, sign, isBaseline ? null : element("span", { class: `move ${kind}`, title: label, "aria-label": label }, move)));
   }
 
   function draw() {
@@ -131,7 +131,7 @@ function drawOrders(data, number, columns, place, onMark) {
       }
       const side = element("section", { class: "order" }, orderHead(data, order, ranker));
       if (!order || order.error || !order.indexes.length) side.append(element("p", { class: "error", dir: "auto" }, order?.error ? `✕ ${order.error}` : "✕ no ranking"));
-      else side.append(element("ol", {}, ...order.indexes.slice(0, state.shown).map(row)));
+      else side.append(element("ol", {}, ...order.indexes.slice(0, state.shown).map((index, at) => row(index, at, column === 0))));
       grid.append(side);
     });
     more.hidden = state.shown >= longest;
