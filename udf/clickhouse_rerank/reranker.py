@@ -17,6 +17,7 @@ from .cache.scores import Cache, Lookup
 from .client.calls import Calls
 from .client.client import Client, late
 from .client.shared_requests import SharedRequests
+from .config.models import Model
 from .config.settings import Settings
 from .errors import CallerError, ProviderFailedError, RequestRejectedError, RerankError
 from .network import ssrf_guard
@@ -189,7 +190,7 @@ class Reranker:
     def _plan(
         self, row: Row, positions: Sequence[int], endpoint: Endpoint, line: UsageLine, digest: bytes = b""
     ) -> _Planned:
-        """The call of a row to one endpoint; its numbers of documents, cached scores and requests go into `line`.
+        """The call of a row to one endpoint; its numbers of documents and cached scores go into `line`.
 
         Errors: RequestRejectedError or CallerError for what does not fit into requests.
         """
@@ -211,16 +212,16 @@ class Reranker:
         if planned.missing is None:
             return lookup.scores
         if endpoint.own_model is not None:
-            fresh = await self._scored_here(planned.missing, endpoint, deadline)
+            fresh = await self._scored_here(planned.missing, endpoint, endpoint.own_model, deadline)
         else:
             ask = self._calls.scores if endpoint.is_listwise else self.shared.scores
             fresh = await ask(planned.missing, endpoint, deadline, line)
         lookup.keep(fresh)
         return ranking.completed(lookup.scores, fresh, endpoint)
 
-    async def _scored_here(self, call: Call, endpoint: Endpoint, deadline: Deadline) -> CallScores:
+    async def _scored_here(self, call: Call, endpoint: Endpoint, model: Model, deadline: Deadline) -> CallScores:
         """The scores of one of the server's models. The row's time begins with its turn."""
-        if self._cross_encoders is None or endpoint.own_model is None:
+        if self._cross_encoders is None:
             return CallScores([0.0] * len(call.documents))
         try:
             async with asyncio.timeout(None) as time_limit:
@@ -229,6 +230,6 @@ class Reranker:
                     deadline.begin()
                     time_limit.reschedule(asyncio.get_running_loop().time() + deadline.left_s())
 
-                return await self._cross_encoders.scores(call, endpoint.own_model, endpoint.stamp, begins)
+                return await self._cross_encoders.scores(call, model, endpoint.stamp, begins)
         except TimeoutError:
             raise late(endpoint, deadline) from None

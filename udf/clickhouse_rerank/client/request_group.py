@@ -49,6 +49,10 @@ class Group:
     key: Key
     """What its calls have in common."""
     endpoint: Endpoint
+    ask: Ask
+    """Gives the scores of a call."""
+    open_line: OpenLine
+    """Begins a line of the usage log."""
     most: int
     began_at: int
     """Bytes that were read when the first call joined."""
@@ -94,9 +98,9 @@ class Group:
     def is_unwanted(self) -> bool:
         return all(waiter.result.done() for waiter in self.waiters)
 
-    async def serve(self, ask: Ask, open_line: OpenLine) -> None:
-        """Give each waiter its scores or its error. `ask` gives the scores of a call; `open_line` a usage line."""
-        await self._serve(ask, open_line, self.waiters)
+    async def serve(self) -> None:
+        """Give each waiter its scores or its error."""
+        await self._serve(self.waiters)
 
     def end(self, task: "asyncio.Task[None]") -> None:
         """Let no call wait for a task that has ended with a defect."""
@@ -105,7 +109,7 @@ class Group:
             if defect is not None and not waiter.result.done():
                 waiter.result.set_exception(defect)
 
-    async def _serve(self, ask: Ask, open_line: OpenLine, waiters: Sequence[Waiter]) -> None:
+    async def _serve(self, waiters: Sequence[Waiter]) -> None:
         """One request for all; in halves if it is rejected."""
         waiters = [waiter for waiter in waiters if not waiter.result.done()]
         if not waiters:
@@ -114,10 +118,10 @@ class Group:
         call = replace(waiters[0].call, documents=documents, top_n=len(documents))
         deadline = self._deadline(waiters)
         try:
-            with open_line(self.endpoint) as line:
-                scores = await ask(call, self.endpoint, deadline, line)
+            with self.open_line(self.endpoint) as line:
+                scores = await self.ask(call, self.endpoint, deadline, line)
         except RequestRejectedError as error:
-            await self._serve_halves(ask, open_line, waiters, error)
+            await self._serve_halves(waiters, error)
             return
         except RerankError as error:
             for waiter in waiters:
@@ -128,9 +132,7 @@ class Group:
         self.is_accepted = True
         self._give(waiters, dict(zip(documents, scores, strict=True)), deadline, line)
 
-    async def _serve_halves(
-        self, ask: Ask, open_line: OpenLine, waiters: Sequence[Waiter], error: RequestRejectedError
-    ) -> None:
+    async def _serve_halves(self, waiters: Sequence[Waiter], error: RequestRejectedError) -> None:
         is_hopeless = self.refused_alone >= _HOPELESS and not self.is_accepted
         if len(waiters) == 1 or is_hopeless:
             self.refused_alone += 1
@@ -141,10 +143,10 @@ class Group:
         half = (len(waiters) + 1) // 2
         halves = waiters[:half], waiters[half:]
         if error.code == "TOO_LARGE":
-            await asyncio.gather(*(self._serve(ask, open_line, part) for part in halves))
+            await asyncio.gather(*(self._serve(part) for part in halves))
         else:
             for part in halves:
-                await self._serve(ask, open_line, part)
+                await self._serve(part)
         if self.refused_alone == refused_before:  # nothing in it was at fault but its size
             largest = max(sum(len(waiter.call.documents) for waiter in part) for part in halves)
             self.taken = min(largest, self.taken or largest)

@@ -119,7 +119,7 @@ class SharedRequests:
         key = _key(waiter.call, endpoint)
         most = self._most_documents(endpoint)
         if len(waiter.call.documents) >= most:
-            alone = Group(key, endpoint, most, self._read, self._read)
+            alone = Group(key, endpoint, self._ask, self._open_line, most, self._read, self._read)
             alone.join(waiter, self._read)
             self._leave(alone)
             return alone
@@ -129,7 +129,7 @@ class SharedRequests:
             self._leave(group)
             group = None
         if group is None:
-            group = self._open[key] = Group(key, endpoint, most, self._read, self._read)
+            group = self._open[key] = Group(key, endpoint, self._ask, self._open_line, most, self._read, self._read)
             if not self._is_expecting:
                 asyncio.get_running_loop().call_soon(self._leave_late, group)
         group.join(waiter, self._read)
@@ -183,7 +183,7 @@ class SharedRequests:
             self._send(next(iter(self._due)))
 
     async def _serve(self, group: Group) -> None:
-        await group.serve(self._ask, self._open_line)
+        await group.serve()
         if group.taken:
             url = group.endpoint.url
             self._most[url] = min(group.taken, self._most.get(url, group.taken))

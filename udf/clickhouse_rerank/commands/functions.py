@@ -17,7 +17,7 @@ There the call would be evaluated before conditions that leave rows out. The opt
 MergeTreeWhereOptimizer). It must depend on an argument that is no constant, else it is folded away.
 """
 
-_SCORES_LISTS = "BM25"
+_SCORES_LISTS = next(one.name for one in PROVIDERS.values() if one.is_local and one.is_listwise(""))
 """The provider whose scores say how rare a word is in the list, so that a document alone has none."""
 _NO_LIST = f"{_SCORES_LISTS} scores a document by its list. Call Rerank with an array of documents."
 _IS_REFUSED = f"throwIf(lower(provider) = '{_SCORES_LISTS.lower()}', '{_NO_LIST}')"

@@ -24,7 +24,7 @@ class Ranker:
     measures: dict[str, Estimate]
     """By the measure's name, as in `Evaluation.measures`; empty without judgements."""
     p_value: float | None
-    """Of the main measure against the baseline's, paired randomisation test, with Holm's correction; None for the baseline."""
+    """Of the main measure against the baseline: paired randomisation test, Holm's correction. None for the baseline."""
     seconds_p50: float
     seconds_p95: float
     tokens: int
@@ -92,7 +92,7 @@ class Evaluation:
     made: str
     """ISO 8601, UTC."""
     measures: tuple[str, ...]
-    """Names in the order of the columns, the main one first: nDCG@10, MRR@10, recall@10, hit@1; empty without judgements."""
+    """Names in the order of the columns, the main one first, such as nDCG@10 and hit@1; empty without judgements."""
     baseline: str
     """The name of the ranker that others are compared with."""
     rankers: tuple[Ranker, ...]
