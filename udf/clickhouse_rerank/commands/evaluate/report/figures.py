@@ -25,6 +25,11 @@ def measure(value: float) -> str:
     return f"{value:.3f}"
 
 
+def silver(judge: str) -> str:
+    """What follows a figure that rests on judgements by a model; `judge` is empty if people judged."""
+    return " ◇" if judge else ""
+
+
 def p_value(value: float) -> str:
     """A p-value, with three decimals or as "< 0.001"."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
@@ -46,6 +51,6 @@ def dollars(value: float | None) -> str:
     return f"${value:.{max(2, 1 - math.floor(math.log10(value)))}f}"
 
 
-def count(number: int, one: str, many: str = "") -> str:
+def count(number: int, one: str) -> str:
     """A number with its noun: "1 question", "1,200 questions"."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return f"{number:,} {one if number == 1 else one + 's'}"

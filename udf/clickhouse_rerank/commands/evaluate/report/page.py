@@ -108,7 +108,7 @@ def _charts(evaluation: Evaluation) -> str:
     note = "Upright lines: 95 % interval. Dashed: the baseline. Points on the same spot are moved apart."
     if unpriced:
         note += f" Not shown, because no price is known: {', '.join(unpriced)}."
-    quality = main + (" ◇" if evaluation.judge else "")
+    quality = main + figures.silver(evaluation.judge)
     by_cost = (_svg("Quality and cost", ("$ per 1,000 questions", quality), cost, figures.dollars), note)
     by_time = (
         _svg("Quality and waiting time", ("time of a question (p50)", quality), time, figures.seconds),

@@ -49,14 +49,9 @@ function questionList(data, section) {
 
   function sorted() {
     const numbers = data.questions.map((_, number) => number);
-    const by = {
-      won: (one, other) => outcomes[other].by - outcomes[one].by,
-      lost: (one, other) => outcomes[one].by - outcomes[other].by,
-      apart: (one, other) => outcomes[one].by - outcomes[other].by,
-      given: (one, other) => one - other,
-    }[state.order];
+    const direction = { won: -1, lost: 1, apart: 1, given: 0 }[state.order];
     const last = (number) => (state.order !== "given" && outcomes[number].kind === "error" ? 1 : 0);
-    return numbers.sort((one, other) => last(one) - last(other) || by(one, other) || one - other);
+    return numbers.sort((one, other) => last(one) - last(other) || direction * (outcomes[one].by - outcomes[other].by) || one - other);
   }
 
   function matches(number) {

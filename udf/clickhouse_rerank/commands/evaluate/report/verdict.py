@@ -35,14 +35,20 @@ def _name(name: str) -> str:
     return f'<b class="name" dir="auto">{escaped(name)}</b>'
 
 
-def _headline(evaluation: Evaluation, winner: Ranker) -> str:
+def _measured_baseline(evaluation: Evaluation) -> Ranker | None:
+    """The baseline, if the main measure is known of it."""
     main = evaluation.measures[0]
+    baselines = (ranker for ranker in evaluation.rankers if ranker.name == evaluation.baseline)
+    return next((ranker for ranker in baselines if main in ranker.measures), None)
+
+
+def _headline(evaluation: Evaluation, winner: Ranker) -> str:
     if winner.name == evaluation.baseline:
         if len(evaluation.rankers) == 1:
             return f"Only the baseline {_name(winner.name)} was measured."
         return f"No ranker is better than the baseline {_name(winner.name)}."
-    base = next((ranker for ranker in evaluation.rankers if ranker.name == evaluation.baseline), None)
-    if base is None or main not in base.measures:
+    base = _measured_baseline(evaluation)
+    if base is None:
         return f"{_name(winner.name)} ranks best."
     if winner.p_value is None or winner.p_value > figures.MAX_P_VALUE:
         return f"{_name(winner.name)} ranks best, but the lead over the baseline {_name(base.name)} may be chance."
@@ -52,10 +58,10 @@ def _headline(evaluation: Evaluation, winner: Ranker) -> str:
 def _chance(evaluation: Evaluation, winner: Ranker) -> list[str]:
     main = evaluation.measures[0]
     estimate = winner.measures[main]
-    silver = " ◇" if evaluation.judge else ""
+    silver = figures.silver(evaluation.judge)
     mean = f"{escaped(main)} is {figures.measure(estimate.mean)}{silver}"
-    base = next((ranker for ranker in evaluation.rankers if ranker.name == evaluation.baseline), None)
-    if base is None or main not in base.measures or winner.name == base.name:
+    base = _measured_baseline(evaluation)
+    if base is None or winner.name == base.name:
         interval = f"{figures.measure(estimate.low)} to {figures.measure(estimate.high)}"
         return [f"{mean}; the true value is probably between {interval}."]
     line = f"{mean}, for the baseline {figures.measure(base.measures[main].mean)}{silver}."
@@ -95,7 +101,7 @@ def _cheaper(evaluation: Evaluation, winner: Ranker) -> list[str]:
     if not near:
         return []
     cost, mean, name = min(near)
-    silver = " ◇" if evaluation.judge else ""
+    silver = figures.silver(evaluation.judge)
     return [
         f"Cheaper and inside its interval: {_name(name)} with {figures.measure(-mean)}{silver} "
         f"for {figures.dollars(cost)}."
