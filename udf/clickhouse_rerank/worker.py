@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 _USAGE = (
     "clickhouse-rerank worker [--format JSONEachRow|TabSeparated|RowBinary] [--read-timeout-ms N] [--embedded] "
-    "[--bundled FOLDER] [--progress FOLDER] [--dry-run FOLDER]"
+    "[--bundled FOLDER] [--progress FOLDER] [--usage FOLDER] [--dry-run]"
 )
 _AFTER_EOF_S = 0.8
 """Time to answer the last rows after the input has ended."""
 _POLL_FOR_EOF_S = 0.2
-DRY_RUN_LOG = "usage.jsonl"
-"""Name of the file that a dry run writes."""
+USAGE_LOG = "usage.jsonl"
+"""Name of the file in the folder that `--usage` names."""
 READ_TIMEOUT_MS = 120_000
 """command_read_timeout of the registration; `--read-timeout-ms` names another value."""
 _MARGIN_S = 5.0
@@ -51,8 +51,8 @@ def _settings(arguments: "_Arguments") -> "Settings":
     process_hardening.drop_secrets(
         os.environ, keep_aws=any(credential.uses_server_identity for credential in settings.credentials.values())
     )
-    if arguments.dry_run:
-        settings = replace(settings, usage=UsageSettings(path=f"{arguments.dry_run}/{DRY_RUN_LOG}", max_bytes=0))
+    if arguments.usage:
+        settings = replace(settings, usage=UsageSettings(path=f"{arguments.usage}/{USAGE_LOG}", max_bytes=0))
     limits = settings.limits
     if limits.row_deadline_s + limits.rate_limit_wait_s + _MARGIN_S > arguments.read_timeout_ms / 1000:
         raise CallerError(
@@ -106,7 +106,7 @@ async def _serve(streams: Streams, arguments: "_Arguments", transport: "Transpor
     fmt = FORMATS[arguments.format_name]
     framing = Framing(fmt)
     chunks: asyncio.Queue[Chunk] = asyncio.Queue()
-    reranker = Reranker(settings, transport, is_dry_run=bool(arguments.dry_run))
+    reranker = Reranker(settings, transport, is_dry_run=arguments.dry_run)
     report = _end_process if arguments.bundled else streams.report
     answerer = Answerer(reranker, fmt, settings.limits, streams.write, report)
 
@@ -165,20 +165,22 @@ class _Arguments(NamedTuple):
     """Folder of the bundle that contains this worker; its registration has no stderr_reaction. "" for no bundle."""
     progress: str = ""
     """Folder for the file with the worker's progress; "" for none."""
-    dry_run: str = ""
-    """Folder for the usage log of a dry run, in which nothing is sent; "" for none."""
+    usage: str = ""
+    """Folder for the usage log, instead of the configured one; "" for none."""
+    dry_run: bool = False
+    """Whether nothing is sent: the usage log says what the calls would cost."""
 
 
 def _arguments(argv: Sequence[str]) -> _Arguments:
     from .engine.formats import FORMATS
 
     found: dict[str, str] = {}
-    embedded = False
+    flags = {"--embedded": False, "--dry-run": False}
     rest = iter(argv)
     for argument in rest:
-        if argument == "--embedded":
-            embedded = True
-        elif argument in ("--format", "--read-timeout-ms", "--bundled", "--progress", "--dry-run"):
+        if argument in flags:
+            flags[argument] = True
+        elif argument in ("--format", "--read-timeout-ms", "--bundled", "--progress", "--usage"):
             found[argument] = next(rest, "")
         else:
             raise ProtocolError(f"The worker does not know {argument[:40]!r}. Usage: {_USAGE}")
@@ -188,8 +190,15 @@ def _arguments(argv: Sequence[str]) -> _Arguments:
         raise ProtocolError(f"The worker has no format {format_name[:40]!r}. Usage: {_USAGE}")
     if not timeout_ms.isdecimal():
         raise ProtocolError(f"The worker needs --read-timeout-ms as a number. Usage: {_USAGE}")
-    folders = (found.get(name, "") for name in ("--bundled", "--progress", "--dry-run"))
-    return _Arguments(format_name, embedded, int(timeout_ms), *folders)
+    return _Arguments(
+        format_name,
+        flags["--embedded"],
+        int(timeout_ms),
+        bundled=found.get("--bundled", ""),
+        progress=found.get("--progress", ""),
+        usage=found.get("--usage", ""),
+        dry_run=flags["--dry-run"],
+    )
 
 
 def _internal(error: Exception) -> RerankError:

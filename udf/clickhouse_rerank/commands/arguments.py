@@ -95,6 +95,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--no-calls", action="store_true", help="make no calls with the credentials")
 
+    _evaluate_options(command("evaluate", "measure how well rankers order your candidates, and what that costs"))
+
     _model_actions(command("model", "fetch, add, list, check and remove models that score in the worker"))
 
     command("masking", "print the query_masking_rules that hide keys in SQL from the server's logs")
@@ -104,6 +106,41 @@ def build_parser() -> argparse.ArgumentParser:
 
     command("worker", "run the worker process, which ClickHouse starts", add_help=False)
     return parser
+
+
+def _evaluate_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--questions",
+        default="",
+        metavar="SELECT|FILE|DIR",
+        help="a row per candidate with question and document, perhaps question_id, document_id and grade: by a SELECT, "
+        "or in a file of any format that ClickHouse reads; or a folder in BEIR's layout",
+    )
+    parser.add_argument("--run", type=Path, metavar="FILE", help="candidates for a folder in BEIR's layout: a TREC run")
+    parser.add_argument(
+        "--qrels", type=Path, metavar="FILE", help="judgements: TREC qrels, BEIR's table, or JSON lines of a report"
+    )
+    parser.add_argument(
+        "--ranker",
+        action="append",
+        default=[],
+        metavar="NAME=RANKER",
+        help="repeat it: PROVIDER, PROVIDER/MODEL, none for the given order, or a JSON object of provider, model, "
+        "base_url, api_key and others",
+    )
+    parser.add_argument("--baseline", default="", metavar="NAME", help="compare with this ranker (default: the first)")
+    parser.add_argument("--judge", default="", metavar="RANKER", help="a decision model that judges the candidates")
+    parser.add_argument(
+        "--top-k", type=_positive, default=10, metavar="K", help="compare down to place K (default: 10)"
+    )
+    parser.add_argument(
+        "--max-cost", type=float, default=1.0, metavar="AMOUNT", help="ask before more is spent (default: 1)"
+    )
+    parser.add_argument("--fresh", action="store_true", help="ask all questions again, also those answered earlier")
+    parser.add_argument("--path", default="", metavar="DIR", help="folder of the tables that the SELECT reads")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write an HTML page to read, print and pass on")
+    parser.add_argument("--json", action="store_true", help="print all figures and orders as JSON")
+    parser.add_argument("--demo", action="store_true", help="evaluate a small set of questions that comes along")
 
 
 def _model_actions(parser: argparse.ArgumentParser) -> None:

@@ -64,6 +64,8 @@ def _command(name: str) -> Callable[[argparse.Namespace, Console], int]:
             from .bundle import run
         case "providers":
             from .providers import run
+        case "evaluate":
+            from .evaluate.command import run
         case "model":
             from .model.command import run
         case "masking":

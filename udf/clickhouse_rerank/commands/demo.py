@@ -10,19 +10,20 @@ import json
 import shutil
 from importlib.resources import as_file, files
 from itertools import zip_longest
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from unicodedata import combining, east_asian_width
 
-from . import interruption
+from . import interruption, queries
 from .console import Console
 from .embedded_engine import Engine, QueryError
+from .queries import literal, rows
 
 QUESTIONS = {"en": "What keeps bread fresh and its crust crisp?", "ja": "夜中に猫が鳴くのはなぜ？"}
 _CANDIDATES = 20
 _KEPT = 5
 _MIN_COLUMNS, _COLUMNS, _MAX_COLUMNS = 80, 130, 160
 
-_SETUP = """\
+EMBEDDING = """\
 -- A stand-in for an embedding model: pairs and triples of letters, hashed into 128 dimensions, normalised.
 CREATE OR REPLACE FUNCTION demo_embedding AS (text) ->
     arrayMap(
@@ -36,6 +37,11 @@ CREATE OR REPLACE FUNCTION demo_embedding AS (text) ->
         )[1]]
     )[1];
 
+"""
+
+_SETUP = (
+    EMBEDDING
+    + """\
 CREATE TABLE demo_docs (
     id UInt32,
     answers LowCardinality(String),
@@ -47,6 +53,7 @@ CREATE TABLE demo_docs (
 INSERT INTO demo_docs (id, answers, text)
 SELECT * FROM file({corpus}, 'TSV', 'id UInt32, answers String, text String');
 """
+)
 
 _BEFORE = """\
 -- {question}
@@ -109,17 +116,17 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     width = min(max(shutil.get_terminal_size((_COLUMNS, 24)).columns, _MIN_COLUMNS), _MAX_COLUMNS)
     provider = arguments.provider
     others = json.dumps({"model": arguments.model}, ensure_ascii=False) if arguments.model else ""
-    call = f"{_literal(provider)}, {_literal(arguments.base_url)}, '', {_literal(others)}"
+    call = f"{literal(provider)}, {literal(arguments.base_url)}, '', {literal(others)}"
     try:
         with (
             interruption.ends_the_process(),
             as_file(files(__package__) / "demo_corpus.tsv") as corpus,
             Engine() as engine,
         ):
-            script = [_SETUP.format(corpus=_literal(str(corpus)))]
-            _query(engine, script[0])
+            script = [_SETUP.format(corpus=literal(str(corpus)))]
+            queries.run(engine, script[0])
             for name, question in QUESTIONS.items():
-                fields = {"question": question, "literal": _literal(question), "candidates": _CANDIDATES}
+                fields = {"question": question, "literal": literal(question), "candidates": _CANDIDATES}
                 before, after = _BEFORE.format(**fields), _AFTER.format(**fields, kept=_KEPT, call=call)
                 tables = _table_before(engine, before, name), _table_after(engine, after, name, provider)
                 console.stdout.writelines(f"{line}\n" for line in _side_by_side(question, tables, width))
@@ -133,27 +140,19 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _table_before(engine: Engine, sql: str, name: str) -> _Table:
-    rows = [
+    found = [
         _Row(answers == name, (str(rank), f"{distance:.3f}"), text)
-        for rank, (answers, text, distance) in enumerate(_rows(engine, sql), 1)
+        for rank, (answers, text, distance) in enumerate(rows(engine, sql), 1)
     ]
-    return _Table(f"Before: {len(rows)} by vector search", (" #", "distance"), rows)
+    return _Table(f"Before: {len(found)} by vector search", (" #", "distance"), found)
 
 
 def _table_after(engine: Engine, sql: str, name: str, provider: str) -> _Table:
-    rows = [
+    found = [
         _Row(answer == name, (str(rank), str(was), "nan" if score is None else f"{score:.3f}"), text)
-        for rank, (answer, was, score, text) in enumerate(_rows(engine, sql), 1)
+        for rank, (answer, was, score, text) in enumerate(rows(engine, sql), 1)
     ]
-    return _Table(f"After: {len(rows)} by Rerank, {provider}", ("#", "was", "  score"), rows)
-
-
-def _rows(engine: Engine, sql: str) -> list[list[Any]]:
-    return [json.loads(line) for line in _query(engine, sql, "JSONCompactEachRow").splitlines()]
-
-
-def _query(engine: Engine, sql: str, format_name: str = "TabSeparated") -> bytes:
-    return interruption.in_thread(lambda: engine.query(sql, format_name)).result()
+    return _Table(f"After: {len(found)} by Rerank, {provider}", ("#", "was", "  score"), found)
 
 
 def _side_by_side(question: str, tables: tuple[_Table, _Table], columns: int) -> list[str]:
@@ -173,8 +172,3 @@ def fit_to_width(text: str, width: int) -> str:
             widths.pop()
         text = text[: len(widths)] + ".."
     return text + " " * (width - sum(widths) - 2 * (len(text) != len(widths)))
-
-
-def _literal(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

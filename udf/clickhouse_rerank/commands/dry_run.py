@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..config.prices import Price
 from ..config.settings import load
-from ..worker import DRY_RUN_LOG
+from ..worker import USAGE_LOG
 from .embedded_engine import Engine
 
 _SUMS = ("documents", "cached", "requests", "tokens", "search_units")
@@ -35,7 +35,7 @@ def costs(log: Path, prices: Mapping[tuple[str, str], Price]) -> list[dict[str, 
 
 def table(engine: Engine, environment: Mapping[str, str], format_name: str) -> bytes:
     """What the dry run of this engine would have cost, in a format of ClickHouse. Errors: QueryError, CONFIG."""
-    found = costs(engine.usage / DRY_RUN_LOG, load(environment, embedded=True).prices)
+    found = costs(engine.usage / USAGE_LOG, load(environment, embedded=True).prices)
     lines = " ".join(map(json.dumps, found)).replace("\\", "\\\\")  # a parameter is in escaped form
     return engine.query(
         "SELECT * FROM format(JSONEachRow, {structure:String}, {lines:String})",

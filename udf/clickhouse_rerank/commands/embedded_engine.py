@@ -24,10 +24,13 @@ class Engine:
 
     path: the folder of the tables, "" for a temporary one. format_name: the row format between engine and workers.
     In a dry run the workers send nothing, and tables that are kept cannot be written. `progress` is the folder in
-    which the workers write their counts, and `usage` the folder of a dry run's log. Errors: QueryError.
+    which the workers write their counts, `usage` the folder of the log of a dry run or of `has_usage`, and `files` a
+    folder for what the caller's SQL reads. Errors: QueryError.
     """
 
-    def __init__(self, path: str = "", format_name: str = "JSONEachRow", *, is_dry_run: bool = False) -> None:
+    def __init__(
+        self, path: str = "", format_name: str = "JSONEachRow", *, is_dry_run: bool = False, has_usage: bool = False
+    ) -> None:
         try:
             from chdb.session import Session
         except ModuleNotFoundError:
@@ -40,9 +43,12 @@ class Engine:
                 raise QueryError("The temporary folder must not contain ?, & or %. Set TMPDIR to another.")
             self.progress = self._folder.progress
             self.usage = self._folder.usage
+            self.files = self._folder.files
             self.progress.mkdir()
+            self.files.mkdir()
             udf = self._folder.udf
-            for file in artifacts.plan(udf, udf, format_name, _worker_options(self._folder, is_dry_run=is_dry_run)):
+            options = _worker_options(self._folder, is_dry_run=is_dry_run, has_usage=is_dry_run or has_usage)
+            for file in artifacts.plan(udf, udf, format_name, options):
                 artifacts.write(file)
             tables = Path(path).absolute() if path else self._folder.data
             try:
@@ -95,14 +101,16 @@ class Engine:
             self.close()
 
 
-def _worker_options(folder: TemporaryFolder, *, is_dry_run: bool) -> tuple[str, ...]:
+def _worker_options(folder: TemporaryFolder, *, is_dry_run: bool, has_usage: bool) -> tuple[str, ...]:
     # The engine splits a command at spaces and has no quotes.
     if re.search(r"[\s<&]", str(folder.path)):
-        if is_dry_run:
+        if has_usage:
             raise QueryError("The temporary folder must not contain white space, < or &. Set TMPDIR to another.")
         return ("--embedded",)
-    options = ("--embedded", "--progress", str(folder.progress))
-    return (*options, "--dry-run", str(folder.usage)) if is_dry_run else options
+    options: tuple[str, ...] = ("--embedded", "--progress", str(folder.progress))
+    if has_usage:
+        options += ("--usage", str(folder.usage))
+    return (*options, "--dry-run") if is_dry_run else options
 
 
 def one_line_error(text: str) -> str:

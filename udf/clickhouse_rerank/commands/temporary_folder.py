@@ -17,7 +17,7 @@ from pathlib import Path
 _PREFIX = "clickhouse-rerank-engine-"
 _NAME = re.compile(re.escape(_PREFIX) + r"[a-z0-9_]{8}")
 _LOCK = "lock"
-_ENTRIES = frozenset((_LOCK, "udf", "progress", "usage", "data"))
+_ENTRIES = frozenset((_LOCK, "udf", "progress", "usage", "files", "data"))
 _MAX_PASSES = 3
 
 
@@ -32,7 +32,9 @@ class TemporaryFolder:
         self.progress = self.path / "progress"
         """One file per worker, with its counts."""
         self.usage = self.path / "usage"
-        """The usage log of a dry run."""
+        """The usage log, of a dry run or of a command that wants it."""
+        self.files = self.path / "files"
+        """What a command writes for its own SQL to read."""
         self.data = self.path / "data"
         """Tables, unless the user names a folder for them."""
         self._finalizer = weakref.finalize(self, _remove, self.path, lock)
