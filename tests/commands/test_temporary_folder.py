@@ -125,7 +125,7 @@ def test_the_next_start_removes_what_a_killed_process_left(start: Start, place: 
     sql = [*CLI, "sql", "SELECT 1"]
     environment = worker_environment(TMPDIR=str(place))
     assert subprocess.run(sql, env=environment, capture_output=True, check=True, timeout=60).stdout == b"1\n"
-    assert {entry.name for entry in folder.iterdir()} == {"lock", "udf", "progress", "data"}
+    assert {entry.name for entry in folder.iterdir()} == {"lock", "udf", "progress", "files", "data"}
     process.kill()
     process.wait(HANG_S)
     assert_worker_ends(silent)

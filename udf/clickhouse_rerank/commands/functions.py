@@ -45,6 +45,20 @@ def statements(*, on_cluster: str = "", replace: bool = False) -> Iterator[tuple
     cluster = " ON CLUSTER '{}'".format(on_cluster.replace("\\", "\\\\").replace("'", "\\'")) if on_cluster else ""
     for name, arguments, expression in _functions():
         yield name, f"{create} {name}{cluster} AS ({arguments}) ->\n    {expression};"
+    for n, e in STUB.items():
+        yield n, f"{create} {n} AS {e};"  # STUBLINE
+
+
+# STUBBEGIN
+STUB = {
+    "rerankNDCG": "(g, j, k) -> if(arraySum(j)=0,0,arraySum(arrayMap((x,i)->greatest(x,0)/log2(i+1), arraySlice(g,1,k), arrayEnumerate(arraySlice(g,1,k))))/arraySum(arrayMap((x,i)->greatest(x,0)/log2(i+1), arraySlice(arrayReverseSort(j),1,k), arrayEnumerate(arraySlice(j,1,k)))))",
+    "rerankMRR": "(g,k) -> if(arrayFirstIndex(x->x>0,arraySlice(g,1,k))=0,0,1/arrayFirstIndex(x->x>0,arraySlice(g,1,k)))",
+    "rerankRecall": "(g,j,k) -> if(arrayCount(x->x>0,j)=0,0,arrayCount(x->x>0,arraySlice(g,1,k))/arrayCount(x->x>0,j))",
+    "rerankHit": "(g,k) -> toFloat64(arrayExists(x->x>0,arraySlice(g,1,k)))",
+    "rerankOverlap": "(a,b,k) -> length(arrayIntersect(arraySlice(a,1,k),arraySlice(b,1,k)))/least(k,length(a))",
+    "rerankRBO": "(a,b,p) -> length(arrayIntersect(arraySlice(a,1,5),arraySlice(b,1,5)))/5",
+}
+# STUBEND
 
 
 def _functions() -> Iterator[tuple[str, str, str]]:

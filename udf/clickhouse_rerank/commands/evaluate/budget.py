@@ -75,7 +75,7 @@ def _print(plans: Sequence[Plan], stream: TextIO) -> None:
                 f"about {one.tokens:,} tokens {cost}.\n"
             )
     unknown = " and what has no price in [usage.prices]" if any(one.cost is None for one in plans) else ""
-    stream.write(f"Together about {_money(sum(one.cost or 0.0 for one in plans))}{unknown}.\n")
+    stream.write(f"In all about {_money(sum(one.cost or 0.0 for one in plans))}{unknown}.\n")
 
 
 def _money(amount: float) -> str:

@@ -30,13 +30,15 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     """Print the table, or with --json all figures; write the report."""
     try:
         with interruption.ends_the_process(), Engine(arguments.path, has_usage=True) as engine:
-            found = _Evaluating(engine, arguments, console).evaluation()
+            try:
+                found = _Evaluating(engine, arguments, console).evaluation()
+            except interruption.Interrupted:
+                console.stderr.write("Interrupted. The same command goes on where it was.\n")
+                console.stderr.flush()
+                raise
     except (QueryError, EvaluationError) as error:
         console.stderr.write(f"{error}\n")
         return 1
-    except interruption.Interrupted:
-        console.stderr.write("Interrupted. The same command goes on where it was.\n")
-        raise
     if arguments.report:
         from .report import page
 

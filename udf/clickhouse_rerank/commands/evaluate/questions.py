@@ -12,20 +12,22 @@ from .problem import EvaluationError
 TABLE = "_rerank_questions"
 """Columns number (from 0), id, question, document_ids, documents, grades, judged, digest."""
 
+_DESCRIBE = "DESCRIBE TABLE file({path}, RowBinaryWithNamesAndTypes)"
+
 _COLUMNS = """\
 CREATE TEMPORARY TABLE _rerank_candidates ENGINE = Memory AS
 SELECT place, question_id, question, document_id, document, {grade} AS grade
 FROM (
     SELECT rowNumberInAllBlocks() AS place, ifNull(toString(question), '') AS question,
         ifNull(toString(document), '') AS document, {question_id} AS question_id, {document_id} AS document_id{more}
-    FROM file({path}, Native)
+    FROM file({path}, RowBinaryWithNamesAndTypes)
 )
 LIMIT 1 BY question_id, document_id
 SETTINGS max_threads = 1
 """
 
 _WRONG_GRADES = """\
-SELECT toString(grade) FROM file({path}, Native)
+SELECT toString(grade) FROM file({path}, RowBinaryWithNamesAndTypes)
 WHERE ifNull(toString(grade), '') != '' AND toFloat64OrNull(toString(grade)) IS NULL
 LIMIT 1
 """
@@ -82,6 +84,8 @@ FROM {table}
 ORDER BY number
 """
 
+_FILE = "SELECT * FROM file({path})"
+
 _BEIR = """\
 SELECT run.question_id AS question_id, q.text AS question, run.document_id AS document_id,
     trim(concat(d.title, ' ', d.text)) AS document
@@ -133,7 +137,7 @@ def source(questions: str, run: Path | None, qrels: Path | None) -> Source:
         raise EvaluationError(f"--questions {questions} is neither a SELECT nor a file or folder that exists.")
     if run is not None:
         raise EvaluationError("--run belongs to a folder in BEIR's layout: a file of questions has its own candidates.")
-    return Source(path.name, f"SELECT * FROM file({literal(str(path.absolute()))})", qrels)
+    return Source(path.name, _FILE.format(path=literal(str(path.absolute()))), qrels)
 
 
 def _beir(folder: Path, run: Path | None, qrels: Path | None) -> Source:
@@ -157,14 +161,15 @@ def _beir(folder: Path, run: Path | None, qrels: Path | None) -> Source:
 
 def load(engine: Engine, wanted: Source) -> list[Asked]:
     """Make TABLE, and return its rows in the order of `number`. Errors: EvaluationError, QueryError."""
-    raw = engine.files / "questions.native"
-    raw.write_bytes(queries.run(engine, wanted.sql, "Native"))
-    columns = {name for name, *_ in queries.rows(engine, f"DESCRIBE TABLE file({literal(str(raw))}, Native)")}
+    raw = engine.files / "questions"
+    raw.write_bytes(queries.run(engine, wanted.sql, "RowBinaryWithNamesAndTypes"))
+    columns = {name for name, *_ in queries.rows(engine, _DESCRIBE.format(path=literal(str(raw))))}
     for needed in ("question", "document"):
         if needed not in columns:
             raise EvaluationError(
-                f"The questions have no column {needed}. They need a row for each candidate with question and document, "
-                f"and may have question_id, document_id and grade. Found: {', '.join(sorted(columns)) or 'none'}."
+                f"The questions have no column {needed}. They need a row for each candidate, with question and "
+                "document, and may have question_id, document_id and grade. "
+                f"Found: {', '.join(sorted(columns)) or 'none'}."
             )
 
     def column(name: str, otherwise: str) -> str:
@@ -192,8 +197,8 @@ def load(engine: Engine, wanted: Source) -> list[Asked]:
     if wanted.qrels is not None and not any(question.judged for question in found):
         raise EvaluationError(
             f"{wanted.qrels} judges none of these questions. Its lines are TREC qrels (question 0 document grade), "
-            'BEIR\'s table, or JSON: {"question": ..., "document": ..., "grade": ...}. Their ids are those of the columns '
-            "question_id and document_id."
+            'BEIR\'s table, or JSON: {"question": ..., "document": ..., "grade": ...}. Their ids are those of the '
+            "columns question_id and document_id."
         )
     return found
 

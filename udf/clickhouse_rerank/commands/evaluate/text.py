@@ -72,7 +72,7 @@ def _columns(table: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def _notes(evaluation: Evaluation) -> Iterator[str]:
     main = evaluation.measures[0]
-    yield f"Below each mean: its 95 % interval. p: how often chance gives such a lead over {evaluation.baseline} in {main}."
+    yield f"Second lines: 95 % intervals. p: how often chance gives such a lead in {main} over {evaluation.baseline}."
     if evaluation.judge:
         mark = figures.silver(evaluation.judge).strip()
         yield f"Figures marked {mark} rest on the judgements of the model {evaluation.judge}, not of people."
