@@ -65,6 +65,10 @@ class Session:
         ((value,),) = self.rows(query, **parameters)
         return value
 
+    def text(self, query: str, format_name: str = "TabSeparated") -> str:
+        """The formatted result."""
+        return bytes(self.client.raw_query(query, fmt=format_name)).decode()
+
     def error(self, query: str, **parameters: object) -> str:
         """The one sentence a failing query gives the user."""
         with pytest.raises(DatabaseError) as raised:
@@ -86,7 +90,7 @@ class Sql(Session):
         os.environ.pop("PYTHONUNBUFFERED", None)
         os.environ |= NO_CACHE
         super().__init__(clickhouse_connect.get_client(dsn="chdb://memory", chdb_options={"udf_path": str(folder)}))
-        for _, statement in functions.statements(replace=True):
+        for _, statement in (*functions.statements(replace=True), *functions.library(replace=True)):
             self.client.command(statement.rstrip(";"))
 
     @staticmethod

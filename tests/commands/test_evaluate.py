@@ -1,4 +1,4 @@
-"""`clickhouse-rerank evaluate` as a user runs it: where questions come from, what is asked, and what the figures say."""
+"""`clickhouse-rerank evaluate` as a user runs it: where questions are, what is asked, and what the figures say."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+import decision_model
 from clickhouse_rerank.config.settings import load
 from conftest import worker_environment
-import decision_model
 from provider import Provider, Reply, Request, cohere
 
 COMMAND = (sys.executable, "-m", "clickhouse_rerank.commands.cli", "evaluate")

@@ -1,11 +1,16 @@
 """`clickhouse-rerank functions`: the SQL functions around `Rerank`.
 
-For each provider `<Provider>Rerank(query, documents, top_k)`, and for each that scores a document without its list
-`<Provider>Score(query, document)`. `RerankScore` takes the other arguments of `Rerank`.
+Wrappers: for each provider `<Provider>Rerank(query, documents, top_k)`, and for each that scores a document without its
+list `<Provider>Score(query, document)`. `RerankScore` takes the other arguments of `Rerank`.
+
+The library, files of SQL in `sql/library`: shapes, fusions and measures of rankings, which call no provider.
 """
 
 import argparse
+import re
 from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
 
 from ..providers import PROVIDERS
 from .console import Console
@@ -27,38 +32,49 @@ _SCORE = (
     + ",\n        provider, base_url, api_key, others).3, toFloat32(nan))[1]"
 )
 """The score of one document; nan where there is none."""
+_LIBRARY_FUNCTION = re.compile(
+    r"(?P<comment>(?:--.*\n)*)CREATE FUNCTION IF NOT EXISTS (?P<name>\w+) AS (?P<rest>[^;]*;)"
+)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    """Print the statements that create the wrappers."""
-    created = statements(on_cluster=arguments.on_cluster, replace=arguments.replace)
+    """Print the statements that create the wrappers, or the library."""
+    chosen = library if arguments.library else statements
+    created = chosen(on_cluster=arguments.on_cluster, replace=arguments.replace)
     console.stdout.writelines(f"{statement}\n" for _, statement in created)
     return 0
 
 
 def statements(*, on_cluster: str = "", replace: bool = False) -> Iterator[tuple[str, str]]:
-    """The name and the CREATE FUNCTION statement of each function.
+    """The name and the CREATE FUNCTION statement of each wrapper.
 
     A function that names a provider uses the provider's default credential on the server.
     """
+    for name, arguments, expression in _functions():
+        head = _head(name, on_cluster=on_cluster, replace=replace)
+        yield name, f"{head} AS ({arguments}) ->\n    {expression};"
+
+
+def library(*, on_cluster: str = "", replace: bool = False) -> Iterator[tuple[str, str]]:
+    """The same for each function of the library, with the comments that explain it."""
+    for _, text in sorted(library_files().items()):
+        for found in _LIBRARY_FUNCTION.finditer(text):
+            head = _head(found["name"], on_cluster=on_cluster, replace=replace)
+            yield found["name"], f"{found['comment']}{head} AS {found['rest']}"
+
+
+def library_files() -> dict[str, str]:
+    """The texts of `sql/library` by their names: in a checkout beside `udf`, in a wheel inside the package."""
+    package = Path(str(files(__package__.partition(".")[0])))
+    shipped = package / "share" / "library"
+    folder = shipped if shipped.is_dir() else package.parent.parent / "sql" / "library"
+    return {path.name: path.read_text("utf-8") for path in folder.glob("*.sql")}
+
+
+def _head(name: str, *, on_cluster: str, replace: bool) -> str:
     create = "CREATE OR REPLACE FUNCTION" if replace else "CREATE FUNCTION IF NOT EXISTS"
     cluster = " ON CLUSTER '{}'".format(on_cluster.replace("\\", "\\\\").replace("'", "\\'")) if on_cluster else ""
-    for name, arguments, expression in _functions():
-        yield name, f"{create} {name}{cluster} AS ({arguments}) ->\n    {expression};"
-    for n, e in STUB.items():
-        yield n, f"{create} {n} AS {e};"  # STUBLINE
-
-
-# STUBBEGIN
-STUB = {
-    "rerankNDCG": "(g, j, k) -> if(arraySum(j)=0,0,arraySum(arrayMap((x,i)->greatest(x,0)/log2(i+1), arraySlice(g,1,k), arrayEnumerate(arraySlice(g,1,k))))/arraySum(arrayMap((x,i)->greatest(x,0)/log2(i+1), arraySlice(arrayReverseSort(j),1,k), arrayEnumerate(arraySlice(j,1,k)))))",
-    "rerankMRR": "(g,k) -> if(arrayFirstIndex(x->x>0,arraySlice(g,1,k))=0,0,1/arrayFirstIndex(x->x>0,arraySlice(g,1,k)))",
-    "rerankRecall": "(g,j,k) -> if(arrayCount(x->x>0,j)=0,0,arrayCount(x->x>0,arraySlice(g,1,k))/arrayCount(x->x>0,j))",
-    "rerankHit": "(g,k) -> toFloat64(arrayExists(x->x>0,arraySlice(g,1,k)))",
-    "rerankOverlap": "(a,b,k) -> length(arrayIntersect(arraySlice(a,1,k),arraySlice(b,1,k)))/least(k,length(a))",
-    "rerankRBO": "(a,b,p) -> length(arrayIntersect(arraySlice(a,1,5),arraySlice(b,1,5)))/5",
-}
-# STUBEND
+    return f"{create} {name}{cluster}"
 
 
 def _functions() -> Iterator[tuple[str, str, str]]:
