@@ -17,6 +17,7 @@ Run next, in SQL:
     SELECT Rerank('red apple', ['green pear', 'red apple'], 1, 'BM25', '', '', '');
 
 To create the wrappers: clickhouse-rerank functions | clickhouse-client --multiquery
+To create the functions for rankings: clickhouse-rerank functions --library | clickhouse-client --multiquery
 To check the installation: clickhouse-rerank check
 """
 _AFTER_REMOVAL = """
