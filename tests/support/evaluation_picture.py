@@ -1,4 +1,4 @@
-"""Draws docs/evaluation.png, the report of `evaluate --demo` in Chromium: run this file after a change of the report."""
+"""Draws docs/evaluation.png, the report of `evaluate --demo`, in Chromium: run it after a change of the report."""
 
 from __future__ import annotations
 
