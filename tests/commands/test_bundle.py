@@ -124,13 +124,14 @@ sys.stdout.buffer.write(bundle.archive("RowBinary"))
 
 
 def test_an_installed_package_makes_the_same_bytes(tmp_path: Path) -> None:
-    """In a wheel the files of udf/ lie within the package; they are no modules."""
+    """In a wheel the files of udf/ and sql/library/ lie within the package; they are no modules."""
     ignore = shutil.ignore_patterns("__pycache__")
     shipped = Path(shutil.copytree(PACKAGE, tmp_path / PACKAGE.name, ignore=ignore)) / "share"
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["wheel"]
     shipped.mkdir()
     for source, place in wheel["force-include"].items():
-        shutil.copy(ROOT / source, tmp_path / place)
+        copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
+        copy(ROOT / source, tmp_path / place)
     done = subprocess.run([sys.executable, "-I", "-c", ARCHIVE, tmp_path], capture_output=True, check=True, timeout=60)
     assert done.stdout == bundle.archive("RowBinary")
 

@@ -225,15 +225,15 @@ def test_an_answered_question_is_not_asked_again(evaluate: Evaluate, provider: P
 
 
 def test_an_interrupted_evaluation_goes_on(evaluate: Evaluate, provider: Provider) -> None:
-    """Ctrl-C during the second question: the next run asks the second and the third."""
+    """A signal during the second question: the next run asks the second and the third."""
     provider.reset(lambda request: Reply(never=True) if request.number == 2 else billed(request))
     arguments = [*COMMAND, "--questions", as_sql(), "--ranker", ranker(provider)]
     started = subprocess.Popen(arguments, env=evaluate.environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
     while len(provider.requests) < 2:
         assert provider.arrived.acquire(timeout=60)
-    started.send_signal(signal.SIGINT)
+    started.send_signal(signal.SIGTERM)
     _, said = started.communicate(timeout=60)
-    assert started.returncode == -signal.SIGINT
+    assert started.returncode == -signal.SIGTERM
     assert b"The same command goes on where it was" in said
     provider.reset(billed)
     found = evaluate.json("--questions", as_sql(), "--ranker", ranker(provider))
