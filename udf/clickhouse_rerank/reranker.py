@@ -19,11 +19,12 @@ from .client.client import Client, late
 from .client.shared_requests import SharedRequests
 from .config.models import Model
 from .config.settings import Settings
-from .errors import CallerError, ProviderFailedError, RequestRejectedError, RerankError
+from .errors import ProviderFailedError, RequestRejectedError, RerankError
 from .network import ssrf_guard
 from .network.transport import Transport
 from .providers.base_url import parse_url
-from .request import plan, ranking
+from .request import passages, plan, ranking
+from .request.asked import Asked, asked
 from .request.endpoint import Endpoint
 from .request.endpoints import Endpoints
 from .request.others import Options
@@ -32,6 +33,7 @@ from .types import Call, CallScores, Ranking, RequestNeed, Row, RowScores
 from .usage import dry_run
 from .usage.recorder import RowUsage, UsageLine, UsageRecorder
 
+_CUT_IN_THREAD_CHARS = 200_000
 _REQUESTS_PER_PLACE = 4  # for each that one endpoint may have in flight: some ask another, or wait for a retry
 
 
@@ -69,25 +71,31 @@ class Reranker:
         `usage` records what the row costs; `digest` is a hash of the whole row, which the cache can use.
         Errors: RerankError.
         """
-        endpoint, positions = self._prepare(row)
-        if not positions:
-            return ranking.ranked(row, RowScores([None] * len(row.documents)), endpoint)
+        ask = await self._asked(row)
+        endpoint = ask.endpoint
+        if not ask.positions:
+            return ask.ranked(RowScores([None] * len(ask.row.documents)), endpoint)
         usage = usage or RowUsage()
         degraded = False
         try:
-            answering, scores = await self._first_answer(row, positions, endpoint, usage, digest)
+            answering, scores = await self._first_answer(ask, usage, digest)
         except (ProviderFailedError, RequestRejectedError):
             if endpoint.options.on_error == "throw":
                 raise
             degraded = True
-            return ranking.unscored(row) if endpoint.options.on_error == "passthrough" else Ranking([])
+            return ranking.unscored(row) if endpoint.options.on_error == "passthrough" else Ranking()
         finally:
             usage.decide(degraded=degraded)
-        return ranking.ranked(row, scores, answering)
+        return ask.ranked(scores, answering)
 
     def options(self, row: Row) -> Options:
         """What the row's `others` say. Errors: CallerError."""
         return self._endpoints.of(row).options
+
+    def shown(self, row: Row, found: Ranking) -> Sequence[str]:
+        """The texts of a row's result, by the positions of its ranking. Errors: CallerError."""
+        how = self.options(row).passages
+        return row.documents if how is None else passages.shown(row, found, how)
 
     def shares(self, row: Row) -> bool:
         """Whether documents of a row may share requests, or batches, with those of other rows. Errors: CallerError."""
@@ -96,10 +104,11 @@ class Reranker:
     def need(self, row: Row, digest: bytes) -> RequestNeed | None:
         """The request that ranking a row may need; None if the worker scores it or the cache knows all its scores."""
         try:
-            endpoint, positions = self._prepare(row)
-            if not positions or endpoint.provider.is_local or endpoint.options.dry_run:
+            ask = self._prepare(row)
+            endpoint = ask.endpoint
+            if not ask.positions or endpoint.provider.is_local or endpoint.options.dry_run:
                 return None
-            missing = self._cache.look(plan.call(row, positions, endpoint), endpoint, digest).missing
+            missing = self._cache.look(plan.call(ask.row, ask.positions, endpoint), endpoint, digest).missing
         except RerankError:
             return None  # ranking the row reports it
         if missing is None:
@@ -108,13 +117,14 @@ class Reranker:
 
     def dry_run(self, row: Row) -> str:
         """What ranking a row would send, as JSON. Errors: the errors of `rank` that need no response."""
-        endpoint, positions = self._prepare(row)
+        ask = self._prepare(row)
+        endpoint = ask.endpoint
         if endpoint.url:
             ssrf_guard.check_host(parse_url(endpoint.url), self._settings.network)
         line = UsageLine()  # counts, but goes into no log
-        missing = self._plan(row, positions, endpoint, line).missing if positions else None
+        missing = self._plan(ask, endpoint, line).missing if ask.positions else None
         parts = self._calls.parts(missing, endpoint) if missing and endpoint.url else ()
-        return dry_run.text(endpoint, line.documents, line.cached, parts, self._settings.prices)
+        return dry_run.text(endpoint, line, parts, self._settings.prices)
 
     def count_repeat(self, usage: RowUsage) -> None:
         """Count a row that equals an earlier one, and has its ranking, in the usage of the earlier row."""
@@ -141,35 +151,25 @@ class Reranker:
             self._cross_encoders.close()
         await self._client.aclose()
 
-    def _prepare(self, row: Row) -> tuple[Endpoint, Sequence[int]]:
-        """The endpoint of a row, and the positions of the documents to score; none if the result needs no scores.
+    async def _asked(self, row: Row) -> Asked:
+        """What `_prepare` says, without keeping the loop from other rows while long documents are cut."""
+        is_cut = self._endpoints.of(row).options.passages is not None
+        if is_cut and sum(map(len, row.documents)) > _CUT_IN_THREAD_CHARS:
+            return await asyncio.to_thread(self._prepare, row)
+        return self._prepare(row)
 
-        Errors: CallerError.
-        """
-        endpoint = self._endpoints.of(row)
-        if not row.documents or row.top_k == 0:
-            return endpoint, ()
-        limit = self._settings.limits.max_documents
-        if len(row.documents) > limit:
-            raise CallerError(
-                "TOO_MANY_DOCUMENTS",
-                f"A call may have {limit} documents (limits.max_documents); one has {len(row.documents)}. "
-                "Put LIMIT before groupArray.",
-            )
-        if not row.query.strip():
-            raise CallerError("BAD_ARGUMENT", "The query is empty. Pass the text to rank by.")
-        return endpoint, plan.scored_positions(row)
+    def _prepare(self, row: Row) -> Asked:
+        """What is asked for a row. Errors: CallerError; ProviderFailedError for a model without a tokenizer."""
+        return asked(row, self._endpoints.of(row), self._settings.limits.max_documents, scorers.token_starts)
 
-    async def _first_answer(
-        self, row: Row, positions: Sequence[int], endpoint: Endpoint, usage: RowUsage, digest: bytes
-    ) -> tuple[Endpoint, RowScores]:
+    async def _first_answer(self, ask: Asked, usage: RowUsage, digest: bytes) -> tuple[Endpoint, RowScores]:
         """The first endpoint of the chain that answers, and its scores.
 
         Each endpoint gets an equal share of the time that is left for the row, so that a silent endpoint leaves time
         for its fallbacks. Errors: ProviderFailedError of the last endpoint; RequestRejectedError of any endpoint, for
         a fallback would get the same request.
         """
-        limits = self._settings.limits
+        endpoint, limits = ask.endpoint, self._settings.limits
         left_s = endpoint.options.timeout_s or limits.row_deadline_s
         patience = Deadline(limits.rate_limit_wait_s)
         chain = (endpoint, *endpoint.fallbacks)
@@ -178,24 +178,23 @@ class Reranker:
             deadline = Deadline(min(left_s / endpoints_left, current.options.timeout_s or left_s), patience)
             try:
                 with self._usage.line(current, number, usage) as line:
-                    planned = self._plan(row, positions, current, line, digest)
+                    planned = self._plan(ask, current, line, digest)
                     scores = await self._scores(planned, current, deadline, line)
-                    return current, ranking.row_scores(row, positions, planned.call, scores)
+                    return current, ranking.row_scores(ask.row, ask.positions, planned.call, scores)
             except ProviderFailedError:
                 if endpoints_left == 1:
                     raise
                 left_s -= deadline.used_s()
         raise AssertionError("unreachable")
 
-    def _plan(
-        self, row: Row, positions: Sequence[int], endpoint: Endpoint, line: UsageLine, digest: bytes = b""
-    ) -> _Planned:
+    def _plan(self, ask: Asked, endpoint: Endpoint, line: UsageLine, digest: bytes = b"") -> _Planned:
         """The call of a row to one endpoint; its numbers of documents and cached scores go into `line`.
 
         Errors: RequestRejectedError or CallerError for what does not fit into requests.
         """
-        call = plan.call(row, positions, endpoint)
+        call = plan.call(ask.row, ask.positions, endpoint)
         line.documents = len(call.documents)
+        line.left_out = ask.left_out
         if endpoint.provider.is_local and endpoint.is_listwise:
             return _Planned(call, None, None)  # scoring it costs less than a look-up
         lookup = self._cache.look(call, endpoint, digest)

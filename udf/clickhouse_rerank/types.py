@@ -25,8 +25,16 @@ CallScores = NewType("CallScores", list[float | None])
 RowScores = NewType("RowScores", list[float | None])
 """A relevance score for each document of a row, in the row's order; None where there is none."""
 
-Ranking = NewType("Ranking", Sequence[tuple[int, float]])
-"""(position in the row's documents, score), best first; the score is nan where a document was not scored."""
+
+class Ranking(list[tuple[int, float]]):
+    """(position in the row's documents, score), best first; the score is nan where a document was not scored."""
+
+    __slots__ = ("spans",)
+
+    def __init__(self, places: Iterable[tuple[int, float]] = (), spans: Sequence[tuple[int, int]] = ()) -> None:
+        super().__init__(places)
+        self.spans = spans
+        """For each place, where the best passage of its document begins and ends, in characters; else empty."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import itertools
 import math
-import struct
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -19,6 +17,7 @@ from ..usage.recorder import RowUsage
 from . import chunk_limits
 from .formats import Format
 from .ordered_tasks import Arriving, OrderedTasks
+from .packed_ranking import PackedRanking, packed
 from .single_flight import SingleFlight
 
 _PAUSES = 5
@@ -31,8 +30,6 @@ _MAX_SHARING_ROWS = 16_384
 _MAX_HELD_BYTES = 16 << 20
 _MAX_WAITING_ROWS = 1024
 """Rows that were read and are not yet at work. More would not be answered sooner, and each takes memory."""
-_PLACE = struct.Struct("<If")
-"""A place in a packed ranking: position and score."""
 _ONE_UNSCORED = Ranking([(0, math.nan)])
 
 
@@ -209,7 +206,7 @@ class Answerer:
         self,
         chunk: Chunk,
         calls: chunk_limits.CallCount,
-        flights: "SingleFlight[tuple[bytes, RowUsage]]",
+        flights: "SingleFlight[tuple[PackedRanking, RowUsage]]",
         arrived: _Arrived,
     ) -> bytes:
         """The answer of a row, encoded. Equal rows are ranked once: ClickHouse repeats constant arguments."""
@@ -221,15 +218,18 @@ class Answerer:
             return self._format.encode([self._reranker.dry_run(row)], _ONE_UNSCORED)
         if chunk.rows > self._limits.max_calls:
             calls.add(row, digest)
-        (ranking, usage), is_repeat = await flights.result(
+        (kept, usage), is_repeat = await flights.result(
             digest, partial(self._rank, row, digest, chunk.began, options.deadline_s)
         )
         if is_repeat:
             self._reranker.count_repeat(usage)
         chunk.free(size)
-        return self._format.encode(row.documents, Ranking(list(_PLACE.iter_unpack(ranking))))
+        ranking = kept.ranking()
+        return self._format.encode(self._reranker.shown(row, ranking), ranking)
 
-    async def _rank(self, row: Row, digest: bytes, began: float, deadline_s: float | None) -> tuple[bytes, RowUsage]:
+    async def _rank(
+        self, row: Row, digest: bytes, began: float, deadline_s: float | None
+    ) -> tuple[PackedRanking, RowUsage]:
         """The ranking, packed: the rankings of a chunk are kept for equal rows. Errors: RerankError."""
         usage = RowUsage()
         if deadline_s is None:
@@ -240,7 +240,7 @@ class Answerer:
                     ranking = await self._reranker.rank(row, usage, digest)
             except TimeoutError:
                 raise chunk_limits.late(deadline_s) from None
-        return b"".join(itertools.starmap(_PLACE.pack, ranking)), usage
+        return packed(ranking), usage
 
 
 def _digest(raw: bytes) -> bytes:

@@ -18,7 +18,7 @@ class Option:
     """One key of `others`: its JSON type, its bounds, and the request field that it becomes; "" for no field."""
 
     type: str
-    """text, integer, number, boolean, object or objects."""
+    """text, integer, number, boolean, object, objects, or switch: a boolean or an object."""
     field: str = ""
     low: float | None = None
     high: float | None = None

@@ -8,6 +8,7 @@ COMMON: Mapping[str, Option] = {
     "min_score": Option("number"),
     "normalize": Option("text", choices=("none", "sigmoid")),
     "dry_run": Option("boolean"),
+    "passages": Option("switch"),
 }
 """For every provider."""
 

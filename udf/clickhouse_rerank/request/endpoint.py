@@ -17,6 +17,7 @@ from ..providers.wires import QUESTION_WIRES, WIRES
 from ..types import Secret, did_you_mean
 from . import auth, credential, url
 from .others import Options, parse_object, parse_options
+from .passages import Rules
 
 _MAX_FALLBACKS = 5
 
@@ -129,12 +130,17 @@ class Endpoint:
 def resolve(provider: str, base_url: str, api_key: str, others: str, settings: Settings) -> Endpoint:
     """The four constant arguments of a call -> Endpoint, its fallbacks included; errors: CallerError."""
     endpoint = _endpoint(_Arguments(provider, base_url, api_key), parse_object(others), settings)
+    rules = endpoint.options.passages
+    if rules is not None:
+        _check_passages(endpoint, rules)
     entries = endpoint.options.fallback
     if not entries:
         return endpoint
     if len(entries) > _MAX_FALLBACKS:
         raise CallerError("BAD_OTHERS", f"others.fallback has more than {_MAX_FALLBACKS} entries. Leave some out.")
     fallbacks = [_fallback(entry, settings) for entry in entries]
+    for one in fallbacks if rules is not None else ():
+        _check_pointwise(one)
     secrets = tuple(secret for one in (endpoint, *fallbacks) for secret in one.secrets if secret)
     return replace(
         endpoint, chain_secrets=secrets, fallbacks=tuple(replace(one, chain_secrets=secrets) for one in fallbacks)
@@ -205,7 +211,7 @@ def _fallback(entry: Mapping[str, object], settings: Settings) -> Endpoint:
             hint = _misspelled(name, entry)
             raise CallerError("BAD_OTHERS", f"An entry of others.fallback needs {name} as a string.{hint}")
         arguments.append(value)
-    for name in ("fallback", "on_error", "deadline_s"):
+    for name in ("fallback", "on_error", "deadline_s", "passages"):
         if name in entry:
             raise CallerError("BAD_OTHERS", f"An entry of others.fallback has {name}. It belongs beside fallback.")
     members = {name: value for name, value in entry.items() if name not in _Arguments._fields}
@@ -213,6 +219,27 @@ def _fallback(entry: Mapping[str, object], settings: Settings) -> Endpoint:
     if endpoint.options.dry_run:
         raise CallerError("BAD_OTHERS", "An entry of others.fallback has dry_run. It belongs beside fallback.")
     return endpoint
+
+
+def _check_passages(endpoint: Endpoint, rules: Rules) -> None:
+    """Errors: BAD_OTHERS for an endpoint that cannot score passages, or cannot count their tokens."""
+    _check_pointwise(endpoint)
+    if rules.unit == "tokens" and endpoint.own_model is None:
+        raise CallerError(
+            "BAD_OTHERS",
+            f'others.passages.unit "tokens" needs a model in the worker, whose tokens can be counted; '
+            f'{endpoint.provider.name} has none there. Use "words" or "characters".',
+        )
+
+
+def _check_pointwise(endpoint: Endpoint) -> None:
+    if endpoint.is_listwise and not endpoint.provider.is_local:
+        raise CallerError(
+            "BAD_OTHERS",
+            f"others.passages needs a model that scores each document for itself; this one of {endpoint.provider.name} "
+            "scores documents against each other. Name another model, leave out passages, or, if that is not so, set "
+            "listwise to false.",
+        )
 
 
 def _misspelled(name: str, entry: Mapping[str, object]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ..errors import CallerError
 from ..providers import Option, Provider
 from ..types import did_you_mean
+from .passages import Rules, rules
 
 _MAX_TEXT = 65_536
 _MAX_DEPTH = 32
@@ -19,6 +20,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "object": (dict,),
     "objects": (list,),
+    "switch": (bool, dict),
 }
 _ARTICLES = {
     "text": "a string",
@@ -27,6 +29,7 @@ _ARTICLES = {
     "boolean": "true or false",
     "object": "an object",
     "objects": "a list of objects",
+    "switch": "true, false or an object",
 }
 
 
@@ -57,6 +60,8 @@ class Options:
     """Whether to report what would be sent instead of sending it."""
     listwise: bool | None = None
     """Whether the model scores documents against each other; None: as the provider's record says of the model."""
+    passages: Rules | None = None
+    """How documents are cut; None: they are scored whole."""
     wire: str = ""
     score_label: str = ""
     access_key_id: str = field(default="", repr=False)
@@ -115,7 +120,7 @@ def parse_options(members: Mapping[str, object], provider: Provider, siblings: C
         elif option.in_template:
             template_values[key] = str(value)
         else:
-            values[key] = value
+            values[key] = rules(value) if option.type == "switch" else value
     make: Callable[..., Options] = Options  # each value has the type that its Option says
     return make(**values, fields=fields, template_values=template_values)
 

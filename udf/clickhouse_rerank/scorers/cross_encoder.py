@@ -105,13 +105,7 @@ class CrossEncoder:
         return known
 
     def _load_tokenizer(self, model: Model, config: Mapping[str, Any]) -> Any:
-        from tokenizers import Tokenizer
-
-        path = self._inside(model.folder, model.folder / "tokenizer.json")
-        try:
-            tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # noqa: BLE001 - the library raises Exception itself
-            raise self._failed(f"has no usable tokenizer: {path.name} cannot be read", error) from None
+        tokenizer = read_tokenizer(model)
         own = (tokenizer.truncation or {}).get("max_length")
         stated = model.folder / "tokenizer_config.json"
         named = self._json(stated).get("model_max_length") if stated.exists() else None
@@ -126,7 +120,7 @@ class CrossEncoder:
     def _load_network(self, model: Model) -> Any:
         import onnxruntime as ort
 
-        path = self._inside(model.folder, model.network)
+        path = _inside(self._name, model.folder, model.network)
         options = ort.SessionOptions()
         options.intra_op_num_threads = model.threads or threads()
         options.inter_op_num_threads = 1
@@ -138,16 +132,8 @@ class CrossEncoder:
         except Exception as error:  # noqa: BLE001 - the library has no base class of its own
             raise self._failed(f"has no usable network: {path.name} cannot be loaded", error) from None
 
-    def _inside(self, folder: Path, path: Path) -> Path:
-        """The path, which must exist inside the folder."""
-        if not path.is_file():
-            raise self._failed(f"has no file {path.relative_to(folder)} in {folder}")
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise self._failed(f"has a file {path.relative_to(folder)} that leads out of {folder}")
-        return path
-
     def _json(self, path: Path) -> Mapping[str, Any]:
-        self._inside(path.parent, path)
+        _inside(self._name, path.parent, path)
         try:
             found = json.loads(path.read_bytes())
         except (OSError, ValueError) as error:
@@ -157,10 +143,45 @@ class CrossEncoder:
         return found
 
     def _failed(self, what: str, error: Exception | None = None) -> ProviderFailedError:
-        detail = f" ({printable(str(error))[:_MAX_QUOTED]})" if error else ""
-        return ProviderFailedError(
-            "MODEL", f"The model {self._name} {what}{detail}. clickhouse-rerank model check {self._name} says more."
-        )
+        return _failed(self._name, what, error)
+
+
+def read_tokenizer(model: Model) -> Any:
+    """The model's tokenizer as its file has it. Errors: ProviderFailedError with the code MODEL."""
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise _missing(error) from None
+    path = _inside(model.name, model.folder, model.folder / "tokenizer.json")
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # noqa: BLE001 - the library raises Exception itself
+        raise _failed(model.name, f"has no usable tokenizer: {path.name} cannot be read", error) from None
+
+
+def _inside(name: str, folder: Path, path: Path) -> Path:
+    """The path, which must exist inside the folder of the model."""
+    if not path.is_file():
+        raise _failed(name, f"has no file {path.relative_to(folder)} in {folder}")
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise _failed(name, f"has a file {path.relative_to(folder)} that leads out of {folder}")
+    return path
+
+
+def _failed(name: str, what: str, error: Exception | None = None) -> ProviderFailedError:
+    detail = f" ({printable(str(error))[:_MAX_QUOTED]})" if error else ""
+    return ProviderFailedError(
+        "MODEL", f"The model {name} {what}{detail}. clickhouse-rerank model check {name} says more."
+    )
+
+
+def _missing(error: ImportError) -> ProviderFailedError:
+    package = "tokenizers" if "tokenizers" in str(error) else "onnxruntime"
+    return ProviderFailedError(
+        "MODEL",
+        f"CrossEncoder needs the package {package}, which the worker's Python does not have. Run with that Python: "
+        "pip install 'clickhouse-rerank[local]'.",
+    )
 
 
 def threads() -> int:
@@ -173,12 +194,7 @@ def load(model: Model) -> CrossEncoder:
     try:
         return CrossEncoder(model)
     except ImportError as error:
-        package = "tokenizers" if "tokenizers" in str(error) else "onnxruntime"
-        raise ProviderFailedError(
-            "MODEL",
-            f"CrossEncoder needs the package {package}, which the worker's Python does not have. Run with that Python: "
-            "pip install 'clickhouse-rerank[local]'.",
-        ) from None
+        raise _missing(error) from None
 
 
 def _labels(config: Mapping[str, Any]) -> list[str]:

@@ -25,14 +25,14 @@ _TOKENS_PER_DOCUMENT = 500
 
 def text(
     endpoint: Endpoint,
-    documents: int,
-    cached: int,
+    line: UsageLine,
     parts: Sequence[Part],
     prices: Mapping[tuple[str, str], Price],
 ) -> str:
     """The JSON object of a dry run.
 
-    `documents` is the number to score; for `cached` of these, scores are known. `parts` are the requests for the rest.
+    `line` has the number of documents to score, and of these, how many scores are known. `parts` are the requests for
+    the rest. Documents are passages if the call cuts them.
     `cost` is "unknown" if there are requests and the model has no price in `prices`.
     """
     estimates = [_estimate(part, endpoint) for part in parts]
@@ -41,14 +41,16 @@ def text(
     found = {
         "provider": endpoint.provider.name,
         "model": sendable(endpoint.named_model),
-        "documents": documents,
-        "cached": cached,
+        "documents": line.documents,
+        "cached": line.cached,
         "requests": len(parts),
         "bytes": sum(len(part.body) for part in parts),
         "tokens": tokens,
         "search_units": units,
         "cost": "unknown" if price is None else round(price.of(units, tokens, len(parts)), 9),
     }
+    if endpoint.options.passages is not None:
+        found["left_out"] = line.left_out
     return orjson.dumps(found).decode()
 
 

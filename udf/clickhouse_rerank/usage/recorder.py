@@ -68,6 +68,8 @@ class UsageLine:
     """Of these, second sendings of a slow request: see others.hedge_ms."""
     refused: int = 0
     """Documents that a decision model refused to judge."""
+    left_out: int = 0
+    """Passages that others.passages.most left out: they are no documents."""
     tokens: float = 0
     """Tokens that the provider says it charges."""
     search_units: float = 0
