@@ -143,13 +143,16 @@ def cut_row(row: Row, how: Rules, starts: Starts | None = None) -> CutRow:
 def cut(text: str, how: Rules, starts: Starts | None = None) -> Iterator[Span]:
     """The passages of a text, in order: one at least, and together they cover it."""
     units = starts or _UNITS[how.unit]
-    start = 0
+    start = end = 0
     while True:
         own = units(text, start, how.size)
+        if len(own) > how.size and own[how.size] <= end:  # an overlap of units that begin in the same place
+            start = end
+            continue
         if len(own) <= how.size:
             yield Span(start, len(text))
             return
-        end = _end(text, start, max(own[how.size], start + 1))
+        end = _end(text, start, end, max(own[how.size], end + 1))
         yield Span(start, end)
         start = _next(text, start, end, own, how.overlap)
 
@@ -170,19 +173,19 @@ def _bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))
 
 
-def _end(text: str, start: int, most: int) -> int:
-    """Where the passage from `start` ends, at `most` at the latest."""
+def _end(text: str, start: int, behind: int, most: int) -> int:
+    """Where the passage from `start` ends: behind `behind`, the end of the one before, and at `most` at the latest."""
     half = start + (most - start) // 2
     for boundary in (_PARAGRAPH, _SENTENCE, _SPACE):
         last = 0
-        for match in boundary.finditer(text, half, most):
+        for match in boundary.finditer(text, max(half, behind), most):
             last = match.end()
-        if last > start:
+        if last:
             return last
     end = most
     while combining(text[end]) and most - end < _MAX_MARKS:
         end -= 1
-    return end if end > start else most
+    return end if end > behind else most
 
 
 def _next(text: str, start: int, end: int, own: Sequence[int], overlap: int) -> int:
