@@ -86,7 +86,7 @@ class Sql(Session):
         os.environ.pop("PYTHONUNBUFFERED", None)
         os.environ |= NO_CACHE
         super().__init__(clickhouse_connect.get_client(dsn="chdb://memory", chdb_options={"udf_path": str(folder)}))
-        for _, statement in functions.statements(replace=True):
+        for _, statement in (*functions.statements(replace=True), *functions.library(replace=True)):
             self.client.command(statement.rstrip(";"))
 
     @staticmethod

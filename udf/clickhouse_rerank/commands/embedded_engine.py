@@ -1,4 +1,4 @@
-"""ClickHouse inside this process (chDB), with Rerank and the wrappers registered; no server, no installation."""
+"""ClickHouse inside this process (chDB), with Rerank, the wrappers and the library; no server, no installation."""
 
 import re
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ class Engine:
                 self._session = Session(f"{tables}?udf_path={udf}")
             except RuntimeError as error:
                 raise QueryError(f"The tables in {tables} cannot be opened. {one_line_error(str(error))}") from None
-            for _, statement in functions.statements(replace=True):
+            for _, statement in (*functions.statements(replace=True), *functions.library(replace=True)):
                 self.query(statement)
             if is_dry_run and path:
                 self.query("SET readonly = 2")

@@ -1,11 +1,16 @@
 """`clickhouse-rerank functions`: the SQL functions around `Rerank`.
 
 For each provider `<Provider>Rerank(query, documents, top_k)`, and for each that scores a document without its list
-`<Provider>Score(query, document)`. `RerankScore` takes the other arguments of `Rerank`.
+`<Provider>Score(query, document)`. `RerankScore` takes the other arguments of `Rerank`. The library has functions for
+results: shapes, fusions, measures and calibration. Its text is that of `sql/library`.
 """
 
 import argparse
+import re
 from collections.abc import Iterator
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from ..providers import PROVIDERS
 from .console import Console
@@ -30,9 +35,11 @@ _SCORE = (
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    """Print the statements that create the wrappers."""
-    created = statements(on_cluster=arguments.on_cluster, replace=arguments.replace)
-    console.stdout.writelines(f"{statement}\n" for _, statement in created)
+    """Print the statements that create the wrappers, or with --library those of the library."""
+    create = library if arguments.library else statements
+    created = create(on_cluster=arguments.on_cluster, replace=arguments.replace)
+    end = "\n\n" if arguments.library else "\n"
+    console.stdout.write(end.join(statement for _, statement in created) + "\n")
     return 0
 
 
@@ -41,10 +48,34 @@ def statements(*, on_cluster: str = "", replace: bool = False) -> Iterator[tuple
 
     A function that names a provider uses the provider's default credential on the server.
     """
+    for name, arguments, expression in _functions():
+        yield name, f"{_head(name, on_cluster, replace)}({arguments}) ->\n    {expression};"
+
+
+def library(*, on_cluster: str = "", replace: bool = False) -> Iterator[tuple[str, str]]:
+    """The name and the statement of each function of the library, below the comment that describes it."""
+    package: Traversable = files(__package__.partition(".")[0])
+    shipped = package / "share" / "library"
+    folder = shipped if shipped.is_dir() else Path(str(package)).parents[1] / "sql" / "library"
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        for block in file.read_text("utf-8").split(";\n\n"):
+            head = re.search(r"^CREATE FUNCTION IF NOT EXISTS (\w+) AS ", block, re.MULTILINE)
+            assert head
+            yield (
+                head[1],
+                (
+                    block[: head.start()]
+                    + _head(head[1], on_cluster, replace)
+                    + block[head.end() :].removesuffix(";\n")
+                    + ";"
+                ),
+            )
+
+
+def _head(name: str, on_cluster: str, replace: bool) -> str:
     create = "CREATE OR REPLACE FUNCTION" if replace else "CREATE FUNCTION IF NOT EXISTS"
     cluster = " ON CLUSTER '{}'".format(on_cluster.replace("\\", "\\\\").replace("'", "\\'")) if on_cluster else ""
-    for name, arguments, expression in _functions():
-        yield name, f"{create} {name}{cluster} AS ({arguments}) ->\n    {expression};"
+    return f"{create} {name}{cluster} AS "
 
 
 def _functions() -> Iterator[tuple[str, str, str]]:
