@@ -23,7 +23,7 @@ CREATE FUNCTION IF NOT EXISTS rerankFuseSum AS (ids, scores, weights) ->
                                 [arrayFilter((score_, id_) -> isNotNull(id_) AND isFinite(score_), values_, list_)]
                             )])[1],
                     ids_, scores_, arrayResize(weights_, length(ids_)
-                        + throwIf(length(weights_) NOT IN (0, length(ids_)),
+                        + throwIf(notEmpty(weights_) AND length(weights_) != length(ids_),
                             'rerankFuse: give one weight for each ranking, or [] for 1 each'), 1))])[1],
         [ids], [arrayMap(list_ -> arrayMap(score_ -> ifNull(score_, nan), list_),
             CAST(scores, 'Array(Array(Nullable(Float64)))'))], [CAST(weights, 'Array(Float64)')])[1];
