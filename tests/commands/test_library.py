@@ -100,6 +100,12 @@ def test_what_is_printed_is_what_the_files_say(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == heads != text
 
 
+def test_the_page_names_each_function() -> None:
+    """docs/library.md has all of them and no other."""
+    page = (ROOT / "docs" / "library.md").read_text("utf-8")
+    assert set(re.findall(r"\brerank[A-Z]\w+", page)) == STATEMENTS.keys()
+
+
 # --- What an argument may be
 
 
@@ -140,7 +146,7 @@ def test_names_of_the_caller_do_no_harm(sql: Sql, name: str) -> None:
 @pytest.mark.parametrize("name", STATEMENTS)
 def test_variables_have_names_that_nobody_has(name: str) -> None:
     """They end with an underscore: a parameter's name may be replaced wherever it stands in the body."""
-    body = STATEMENTS[name].partition(" ->")[2]
+    body = STATEMENTS[name].partition("CREATE FUNCTION")[2].partition(" ->")[2]
     taken = re.findall(r"\(([\w, ]+)\) ->|(\w+) ->", body)
     names = {one for some, single in taken for one in (some or single).split(", ")}
     assert all(one.endswith("_") for one in names), names

@@ -35,7 +35,7 @@ def trec_eval(cases: Sequence[Case], cutoffs: Iterable[int]) -> dict[str, Column
 
 
 def measures(cases: Sequence[Case], cutoffs: Iterable[int]) -> dict[str, Column]:
-    """ir-measures at each cut-off, for rankings without equal scores: its RR@k orders those otherwise than trec_eval."""
+    """ir-measures at each cut-off, for rankings without equal scores: its RR@k has another order of those."""
     qrels = {str(number): case["judgements"] for number, case in enumerate(cases)}
     run = {str(number): case["strict_run"] for number, case in enumerate(cases)}
     names = {"ndcg": nDCG, "map": AP, "precision": P, "recall": R, "hit": Success, "mrr": RR}

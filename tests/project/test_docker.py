@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from clickhouse_rerank.commands import cli
-from clickhouse_rerank.commands.functions import statements
+from clickhouse_rerank.commands.functions import library, statements
 from clickhouse_rerank.commands.install import artifacts
 from conftest import ROOT, Worker, worker_environment
 from lock import LOCK, declared, pinned
@@ -205,16 +205,20 @@ def test_the_image_is_a_server_with_rerank(image: Path, tmp_path: Path) -> None:
       <user_scripts_path>{image}{scripts}</user_scripts_path>
       <user_defined_executable_functions_config>{etc}/*_function.*ml</user_defined_executable_functions_config>
     </clickhouse>"""
-    wrappers = (image / "docker-entrypoint-initdb.d" / "rerank_functions.sql").read_text("utf-8")
+    wrappers, measures = (
+        (image / "docker-entrypoint-initdb.d" / f"rerank_{name}.sql").read_text("utf-8")
+        for name in ("functions", "library")
+    )
     rows = embedded(
         tmp_path,
         config,
         wrappers,
+        measures,
         "SELECT BM25Rerank('red apple', ['green pear', 'red apple'], 1)[1].2",
         "SELECT count() FROM system.functions WHERE origin = 'SQLUserDefined'",
         "SELECT load_status FROM system.user_defined_functions",
     )
-    assert rows == [["red apple"], [str(len(list(statements())))], ["Success"]]
+    assert rows == [["red apple"], [str(len([*statements(), *library()]))], ["Success"]]
     assert (image / "etc/clickhouse-rerank/config.toml").read_text() == ""
     assert (etc / "config.d" / "rerank_masking.xml").is_file()
 
