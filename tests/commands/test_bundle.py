@@ -130,7 +130,8 @@ def test_an_installed_package_makes_the_same_bytes(tmp_path: Path) -> None:
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["wheel"]
     shipped.mkdir()
     for source, place in wheel["force-include"].items():
-        shutil.copy(ROOT / source, tmp_path / place)
+        copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
+        copy(ROOT / source, tmp_path / place)
     done = subprocess.run([sys.executable, "-I", "-c", ARCHIVE, tmp_path], capture_output=True, check=True, timeout=60)
     assert done.stdout == bundle.archive("RowBinary")
 
