@@ -268,7 +268,8 @@ def test_the_wrappers_are_made_for_the_cluster_of_the_macro() -> None:
         text=True,
         check=True,
     ).stdout
-    assert text.count("CREATE OR REPLACE FUNCTION") == text.count("ON CLUSTER '{cluster}'") == len([*statements(), *library()])
+    count = len([*statements(), *library()])
+    assert text.count("CREATE OR REPLACE FUNCTION") == text.count("ON CLUSTER '{cluster}'") == count
     assert client == "clickhouse-client --host shard1"
 
 
