@@ -1,56 +1,70 @@
--- Can scores that claim to be probabilities be believed, and where to cut. `scores` are of documents of any questions,
--- `labels` say for each whether it was relevant: above 0 is yes, 0 is no. Pairs whose score is NaN or NULL, or whose
--- label is NULL, are left out. Collect them with groupArray(score) and groupArray(label).
+-- Pairs of a probability and whether it was right to be high, without those that cannot be compared.
+--   probabilities  Array of numbers from 0 to 1, else an error: the scores of a decision model, or those of another
+--                  model with "normalize":"sigmoid". NULL and NaN (not scored) leave the pair out.
+--   labels         Array of numbers or Bool, one per probability: more than 0 is positive. NULL and NaN (not judged)
+--                  leave the pair out.
+-- Result: Array(Tuple(Float64, UInt8)), in the same order.
+-- Source: the rule of the measures, that a grade above 0 is relevant.
+-- Example: rerankLabelled([0.9, 0.5, nan], [2, 0, 1]) = [(0.9, 1), (0.5, 0)]
+CREATE FUNCTION IF NOT EXISTS rerankLabelled AS (probabilities, labels) ->
+    arrayMap(pair_ -> (pair_.1 + throwIf(pair_.1 < 0 OR pair_.1 > 1,
+                'rerank: a score is no probability from 0 to 1. Ask with "normalize":"sigmoid", or a decision model'),
+            toUInt8(pair_.2 > 0)),
+        arrayFilter(pair_ -> NOT isNaN(pair_.1) AND NOT isNaN(pair_.2), arrayMap((probability_, label_) ->
+                (ifNull(probability_, nan), ifNull(label_, nan)),
+            CAST(probabilities, 'Array(Nullable(Float64))'), CAST(labels, 'Array(Nullable(Float64))'))));
 
--- rerankBrier(scores, labels): the mean square of score - label: 0 is perfect, 0.25 is what 0.5 for everything has. NaN
--- without pairs. G. Brier, "Verification of forecasts expressed in terms of probability", 1950.
--- SELECT rerankBrier([0.9, 0.2], [1, 0])
-CREATE FUNCTION IF NOT EXISTS rerankBrier AS (scores, labels) ->
-    arrayMap(squares -> if(empty(squares), nan, arrayAvg(squares)), [arrayMap(
-        one -> pow(assumeNotNull(one.1) - assumeNotNull(one.2), 2), arrayFilter(
-            one -> isFinite(ifNull(one.1, nan)) AND isNotNull(one.2),
-            arrayMap((s, l) -> (s, l > 0), CAST(scores, 'Array(Nullable(Float64))'),
-                CAST(labels, 'Array(Nullable(Float64))'))))])[1];
+-- Brier score: the mean squared difference between probability and truth. 0 is perfect, 0.25 is a constant 0.5.
+--   probabilities, labels  As in rerankLabelled; groupArray gathers them from a table.
+-- Result: Float64 from 0 to 1; NaN if there is nothing to compare.
+-- Source: Brier 1950; scikit-learn's brier_score_loss.
+-- Example: rerankBrier([1, 0.5], [1, 0]) = 0.125
+CREATE FUNCTION IF NOT EXISTS rerankBrier AS (probabilities, labels) ->
+    arrayMap(pairs_ -> if(empty(pairs_), nan, arrayAvg(pair_ -> pow(pair_.1 - pair_.2, 2), pairs_)),
+        [rerankLabelled(probabilities, labels)])[1];
 
--- rerankBins(scores, labels, bins): a row for each of `bins` equal parts of 0 to 1 that has scores: (low, high, count,
--- mean score, share of relevant ones). If the last two are equal in each, the scores are calibrated. A score outside 0
--- to 1 is in the first or last part.
--- SELECT rerankBins([0.9, 0.2, 0.25], [1, 0, 1], 10)
-CREATE FUNCTION IF NOT EXISTS rerankBins AS (scores, labels, bins) ->
-    arrayMap((pairs, parts) -> arrayFilter(bin -> bin.3 > 0, arrayMap(
-        number -> arrayMap(own -> (number / parts, (number + 1) / parts, length(own),
-            arrayAvg(arrayMap(one -> one.1, own)), arrayAvg(arrayMap(one -> one.2, own))),
-            [arrayFilter(one -> least(parts - 1, greatest(0, floor(one.1 * parts))) = number, pairs)])[1],
-        range(toUInt32(parts)))),
-        [arrayMap(one -> (assumeNotNull(one.1), assumeNotNull(one.2)), arrayFilter(
-            one -> isFinite(ifNull(one.1, nan)) AND isNotNull(one.2),
-            arrayMap((s, l) -> (s, l > 0), CAST(scores, 'Array(Nullable(Float64))'),
-            CAST(labels, 'Array(Nullable(Float64))'))))],
-        [bins])[1];
+-- Reliability bins, for a diagram: how often the answer was yes where the model said about that.
+--   probabilities, labels  As in rerankLabelled.
+--   bins                   Integer of 1 or more, else an error: bins of equal width, each with its lower end.
+-- Result: Array(Tuple(low, high, count, probability, share)), for the bins that are not empty: the ends of the bin, how
+-- many pairs are in it, their mean probability, and the share of them that is positive.
+-- Source: DeGroot and Fienberg 1983; the bins of Guo et al. 2017, but closed at the lower end.
+-- Example: rerankReliability([0.1, 0.15, 0.9], [0, 1, 1], 2) = [(0, 0.5, 2, 0.125, 0.5), (0.5, 1, 1, 0.9, 1)]
+CREATE FUNCTION IF NOT EXISTS rerankReliability AS (probabilities, labels, bins) ->
+    arrayMap((pairs_, bins_) -> arrayMap(sums_ -> CAST(
+                arrayMap((bin_, count_, probability_, positive_) ->
+                        (bin_ / bins_, (bin_ + 1) / bins_, count_, probability_ / count_, positive_ / count_),
+                    sums_.1, sums_.2, sums_.3, sums_.4),
+                'Array(Tuple(low Float64, high Float64, count UInt64, probability Float64, share Float64))'),
+            [arrayReduce('sumMap',
+                [arrayMap(pair_ -> least(toInt64(floor(pair_.1 * bins_)), bins_ - 1), pairs_)],
+                [arrayMap(pair_ -> 1, pairs_)], [pairs_.1], [pairs_.2])])[1],
+        [rerankLabelled(probabilities, labels)],
+        arrayMap(bins_ -> toInt64(bins_ + throwIf(bins_ < 1, 'rerank: bins must be at least 1')),
+            [ifNull(bins, 0)]))[1];
 
--- rerankECE(scores, labels, bins): the expected calibration error: how far the mean score of a part is from its share
--- of relevant ones, as a mean over the scores: 0 is perfect. NaN without pairs. M. Naeini, G. Cooper and M. Hauskrecht,
--- "Obtaining well calibrated probabilities using Bayesian binning", 2015.
--- SELECT rerankECE([0.9, 0.2, 0.25], [1, 0, 1], 10)
-CREATE FUNCTION IF NOT EXISTS rerankECE AS (scores, labels, bins) ->
-    arrayMap(parts -> arraySum(arrayMap(bin -> bin.3 * abs(bin.4 - bin.5), parts))
-        / arraySum(arrayMap(bin -> bin.3, parts)), [rerankBins(scores, labels, bins)])[1];
+-- Expected calibration error: how far the mean probability of a bin is from its share of positives, on average.
+--   probabilities, labels, bins  As in rerankReliability; 10 bins are usual.
+-- Result: Float64 from 0 to 1; NaN if there is nothing to compare.
+-- Source: Naeini, Cooper and Hauskrecht 2015; Guo et al. 2017.
+-- Example: round(rerankECE([0.1, 0.15, 0.9], [0, 1, 1], 2), 4) = 0.2833
+CREATE FUNCTION IF NOT EXISTS rerankECE AS (probabilities, labels, bins) ->
+    arrayMap(bins_ -> arraySum(bin_ -> bin_.3 * abs(bin_.4 - bin_.5), bins_) / arraySum(bin_ -> bin_.3, bins_),
+        [rerankReliability(probabilities, labels, bins)])[1];
 
--- rerankThreshold(scores, labels, precision): the lowest score from which on at least this share of the documents is
--- relevant, for others.min_score: (score, precision, recall) there; three NaN if no score reaches it.
--- SELECT rerankThreshold([0.9, 0.8, 0.3], [1, 1, 0], 0.9)
-CREATE FUNCTION IF NOT EXISTS rerankThreshold AS (scores, labels, precision) ->
-    arrayMap((pairs, wanted) -> arrayMap((hits, cuts) -> arrayMap(
-        place -> if(place = 0, (nan, nan, nan),
-            (pairs[place].1, hits[place] / place, hits[place] / arrayMax(hits))),
-        [arrayLastIndex((hit, place, cut) -> cut AND hit > 0 AND hit / place >= wanted,
-            hits, arrayEnumerate(hits), cuts)])[1],
-        [arrayCumSum(arrayMap(one -> one.2, pairs))],
-        -- Equal scores are cut together.
-        [arrayMap((one, place) -> place = length(pairs) OR pairs[place + 1].1 < one.1,
-            pairs, arrayEnumerate(pairs))])[1],
-        [arrayReverseSort(one -> one.1, arrayMap(one -> (assumeNotNull(one.1), assumeNotNull(one.2)), arrayFilter(
-            one -> isFinite(ifNull(one.1, nan)) AND isNotNull(one.2),
-            arrayMap((s, l) -> (s, l > 0), CAST(scores, 'Array(Nullable(Float64))'),
-            CAST(labels, 'Array(Nullable(Float64))')))))],
-        [precision])[1];
+-- The lowest threshold at which the documents that reach it have a wanted precision, and with it the highest recall.
+--   probabilities, labels  As in rerankLabelled.
+--   precision              Number: the wanted share of positives among the pairs that reach the threshold, from 0 to 1.
+-- Result: Tuple(threshold, precision, recall) of Float64: the threshold for min_score, and what it gives for these
+-- pairs. If no threshold reaches the precision, (NaN, NaN, 0).
+-- Source: the points of scikit-learn's precision_recall_curve: equal probabilities are all in or all out.
+-- Example: rerankThreshold([0.9, 0.8, 0.7, 0.2], [1, 1, 0, 1], 0.75) = (0.2, 0.75, 1)
+CREATE FUNCTION IF NOT EXISTS rerankThreshold AS (probabilities, labels, precision) ->
+    arrayMap((pairs_, precision_) -> arrayMap((scores_, found_) -> arrayMap(last_ -> CAST(
+                if(last_ = 0, (nan, nan, 0.),
+                    (scores_[last_], found_[last_] / last_, found_[last_] / greatest(found_[-1], 1))),
+                'Tuple(threshold Float64, precision Float64, recall Float64)'),
+            [arrayLastIndex((score_, next_, hits_, rank_) -> score_ != next_ AND hits_ / rank_ >= precision_, scores_,
+                arrayResize(arrayPopFront(scores_), length(scores_), nan), found_, arrayEnumerate(scores_))])[1],
+            [pairs_.1], [arrayCumSum(pairs_.2)])[1],
+        [arrayReverseSort(pair_ -> pair_.1, rerankLabelled(probabilities, labels))], [precision])[1];

@@ -1,22 +1,41 @@
--- What becomes of a ranking: `ranked` is the result of Rerank, Array(Tuple(UInt32, String, Float32)), best first.
+-- The caller's own rows in the order of a ranking, with their scores: nobody has to write ids[r.1 + 1].
+--   rows    Array of any type, one element per document and in the order of the documents: ids, or tuples of columns.
+--           groupArray leaves NULL out, so gather rows and documents from the same rows without NULL.
+--   ranked  What Rerank returned for these documents.
+-- Result: Array(Tuple(row, score)), best first: r.row (r.row.1 for a tuple) and r.score. A score of NaN says that the
+-- document was not scored; such rows are last. rerankRows(grades, ranked).row is what the measures take.
+-- Source: the result of Rerank, whose index counts from 0.
+-- Example: rerankRows(['x', 'y'], [(1, 'b', 0.5), (0, 'a', 0.25)]) = [('y', 0.5), ('x', 0.25)]
+CREATE FUNCTION IF NOT EXISTS rerankRows AS (rows, ranked) ->
+    arrayMap((rows_, ranked_) -> CAST(
+            arrayMap(one_ -> (rows_[one_.1 + 1 + throwIf(one_.1 >= length(rows_),
+                'rerankRows: rows has fewer elements than the documents had. Gather both from one query')], one_.3),
+                ranked_),
+            concat('Array(Tuple(row ', toTypeName(rows_[1]), ', score ', toTypeName(ranked_[1].3), '))')),
+        [rows], [ranked])[1];
 
--- rerankNamed(ranked): the same with the names index, document and score, for r.score in place of r.3.
--- SELECT r.score FROM (SELECT 1) ARRAY JOIN rerankNamed(BM25Rerank('b', ['a', 'b'], 1)) AS r
+-- A ranking with names for its columns.
+--   ranked  What Rerank returned.
+-- Result: Array(Tuple(index UInt32, document String, score Float32)): r.index, r.document and r.score.
+-- Source: the result of Rerank, whose index counts from 0.
+-- Example: rerankNamed([(1, 'b', 0.5)])[1].document = 'b'
 CREATE FUNCTION IF NOT EXISTS rerankNamed AS (ranked) ->
     CAST(ranked, 'Array(Tuple(index UInt32, document String, score Float32))');
 
--- rerankRows(rows, ranked): your own columns in the ranking's order, each row with its score behind it. `rows` has a
--- tuple for each document, as groupArray((id, title)) makes them beside groupArray(text).
--- SELECT rerankRows([(7, 'a title'), (9, 'another')], BM25Rerank('b', ['a', 'b'], 2))
-CREATE FUNCTION IF NOT EXISTS rerankRows AS (rows, ranked) ->
-    arrayMap((columns, best) -> arrayMap(r -> tupleConcat(columns[r.1 + 1], tuple(r.3)), best), [rows], [ranked])[1];
-
--- rerankBestPer(parents, ranked, k): the best k of the ranking with at most one document of each parent, its best.
--- `parents` has for each document what it is a passage of. Ask Rerank for all of them: top_k = length(documents).
--- SELECT rerankBestPer(['x', 'x', 'y'], BM25Rerank('b', ['b', 'b b', 'b c'], 3), 2)
+-- The best k parents of a ranking of passages, each by its best passage.
+--   parents  Array of any type, one element per document and in the order of the documents: the id of its parent.
+--            Documents whose parent is NULL count as one parent.
+--   ranked   What Rerank returned for these documents, with a top_k of all of them.
+--   k        Integer: how many parents to keep. NULL or less than 1: none.
+-- Result: the kept elements of ranked, best first, which rerankRows takes too. A parent none of whose passages was
+-- scored is last, with NaN.
+-- Source: the max-passage rule (Dai and Callan 2019, MaxP).
+-- Example: rerankBestPer(['p', 'q', 'p'], [(2, 'c', 0.9), (0, 'a', 0.8), (1, 'b', 0.5)], 2).1 = [2, 1]
 CREATE FUNCTION IF NOT EXISTS rerankBestPer AS (parents, ranked, k) ->
-    arrayMap((each, best, most) -> arraySlice(arrayMap(one -> one.1, arrayFilter(
-        one -> one.2,
-        arrayMap(ps -> arrayMap((r, parent, place) -> (r, indexOf(ps, parent) = place), best, ps, arrayEnumerate(ps)),
-            [arrayMap(r -> each[r.1 + 1], best)])[1]
-    )), 1, most), [parents], [ranked], [greatest(k, 0)])[1];
+    arrayMap((parents_, ranked_, k_) -> arraySlice(
+            arrayFilter((one_, times_) -> times_ = 1, ranked_, arrayEnumerateUniq(
+                arrayMap(one_ -> parents_[one_.1 + 1 + throwIf(one_.1 >= length(parents_),
+                    'rerankBestPer: parents has fewer elements than the documents had. Gather both from one query')],
+                    ranked_))),
+            1, k_),
+        [parents], [ranked], [greatest(ifNull(k, 0), 0)])[1];

@@ -1,4 +1,4 @@
-"""The library of SQL functions: each against its definition in Python on thousands of cases, and at its edges."""
+"""The library of SQL functions: its text, its definitions, its edges, and that no argument is evaluated twice."""
 
 from __future__ import annotations
 
@@ -6,332 +6,399 @@ import json
 import math
 import random
 import re
-import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import measures
 from clickhouse_rerank.commands import cli, functions
 from conftest import ROOT, Sql
 from provider import Provider
 
-LIBRARY = dict(functions.library())
-CASES = 3_000
-NAN = math.nan
+LIBRARY = ROOT / "sql" / "library"
+STATEMENTS = dict(functions.library())
+RANKED = "CAST([(1, 'b', 0.9), (0, 'a', 0.4), (2, 'c', nan)], 'Array(Tuple(UInt32, String, Float32))')"
+CASES = 3000
+CLOSE = 1e-6
 
-Grades = Sequence[float | None]
-
-
-def gains(grades: Grades, k: int, gain: Callable[[float], float] = float) -> float:
-    relevant = [gain(grade) if grade is not None and grade > 0 else 0.0 for grade in grades[: max(k, 0)]]
-    return sum(one / math.log2(place + 2) for place, one in enumerate(relevant))
-
-
-def ideal(judged: Grades) -> list[float]:
-    return sorted((grade for grade in judged if grade is not None and grade > 0), reverse=True)
-
-
-def hits(grades: Grades, k: int | None = None) -> list[bool]:
-    return [grade is not None and grade > 0 for grade in (grades if k is None else grades[: max(k, 0)])]
-
-
-def ratio(one: float, other: float) -> float:
-    return one / other if other else 0.0
-
-
-def average_precision(grades: Grades, judged: Grades, k: int) -> float:
-    found = hits(grades, k)
-    return ratio(sum(sum(found[:place]) / place for place, hit in enumerate(found, 1) if hit), sum(hits(judged)))
-
-
-def rbo(one: Sequence[int], other: Sequence[int], p: float) -> float:
-    """Webber, Moffat and Zobel, equation 32, by its letter."""
-    short, long = sorted((one, other), key=len)
-    s, n = len(short), len(long)
-    if not s:
-        return 0.0
-    shared = [len({*short[:d]} & {*long[:d]}) for d in range(n + 1)]
-    first = sum(shared[d] / d * p**d for d in range(1, n + 1))
-    second = sum(shared[s] * (d - s) / (s * d) * p**d for d in range(s + 1, n + 1))
-    return (1 - p) / p * (first + second) + ((shared[n] - shared[s]) / n + shared[s] / s) * p**n
-
-
-def overlap(one: Sequence[int], other: Sequence[int], k: int) -> float:
-    first, second = {*one[:k]}, {*other[:k]}
-    return ratio(len(first & second), max(len(first), len(second)))
-
-
-MEASURES: dict[str, Callable[[Any], float]] = {
-    "rerankDCG(grades, k)": lambda c: gains(c["grades"], c["k"]),
-    "rerankDCGExp(grades, k)": lambda c: gains(c["grades"], c["k"], lambda grade: 2**grade - 1),
-    "rerankNDCG(grades, judged, k)": lambda c: ratio(gains(c["grades"], c["k"]), gains(ideal(c["judged"]), c["k"])),
-    "rerankNDCGExp(grades, judged, k)": lambda c: ratio(
-        gains(c["grades"], c["k"], lambda grade: 2**grade - 1),
-        gains(ideal(c["judged"]), c["k"], lambda grade: 2**grade - 1),
-    ),
-    "rerankMRR(grades, k)": lambda c: next((1 / n for n, hit in enumerate(hits(c["grades"], c["k"]), 1) if hit), 0.0),
-    "rerankMAP(grades, judged, k)": lambda c: average_precision(c["grades"], c["judged"], c["k"]),
-    "rerankPrecision(grades, k)": lambda c: ratio(sum(hits(c["grades"], c["k"])), c["k"]),
-    "rerankRecall(grades, judged, k)": lambda c: ratio(sum(hits(c["grades"], c["k"])), sum(hits(c["judged"]))),
-    "rerankHit(grades, k)": lambda c: float(any(hits(c["grades"], c["k"]))),
-    "rerankOverlap(a, b, k)": lambda c: overlap(c["a"], c["b"], c["k"]),
-    "rerankRBO(a, b, p)": lambda c: rbo(c["a"], c["b"], c["p"]),
+SAMPLES: dict[str, Sequence[str]] = {
+    "rerankRows": ("[(7, 'x'), (8, 'y'), (9, 'z')]", RANKED),
+    "rerankNamed": (RANKED,),
+    "rerankBestPer": ("['p', 'p', 'q']", RANKED, "2"),
+    "rerankGains": ("[1, NULL, 3]",),
+    "rerankDCG": ("[1, 0, 3]", "2"),
+    "rerankNDCG": ("[1, 0, 3]", "[3, 1, 1]", "3"),
+    "rerankNDCGExp": ("[1, 0, 3]", "[3, 1, 1]", "3"),
+    "rerankMRR": ("[0, 0, 3]", "3"),
+    "rerankMAP": ("[1, 0, 3]", "[3, 1, 1]", "3"),
+    "rerankPrecision": ("[1, 0, 3]", "2"),
+    "rerankRecall": ("[1, 0, 3]", "[3, 1, 1]", "3"),
+    "rerankHit": ("[0, 0, 3]", "2"),
+    "rerankRBO": ("['a', 'b', 'c']", "['b', 'd']", "0.8"),
+    "rerankOverlap": ("['a', 'b', 'c']", "['b', 'd']", "2"),
+    "rerankFuseSum": ("[['a', 'b'], ['b', 'c']]", "[[9, 1], [4, 2]]", "[0.3, 0.7]"),
+    "rerankFuseRRF": ("[['a', 'b'], ['b', 'c']]", "10"),
+    "rerankMinMax": ("[1, 8, 6, 11]",),
+    "rerankZScore": ("[1, 8, 6, 11]",),
+    "rerankThreeSigma": ("[1, 8, 6, 11]",),
+    "rerankFuseMinMax": ("[['a', 'b'], ['b', 'c']]", "[[9, 1], [4, 2]]", "[0.3, 0.7]"),
+    "rerankFuseZScore": ("[['a', 'b'], ['b', 'c']]", "[[9, 1], [4, 2]]", "[0.3, 0.7]"),
+    "rerankFuseDBSF": ("[['a', 'b'], ['b', 'c']]", "[[9, 1], [4, 2]]", "[0.3, 0.7]"),
+    "rerankLabelled": ("[0.9, 0.6, 0.2]", "[1, 0, 1]"),
+    "rerankBrier": ("[0.9, 0.6, 0.2]", "[1, 0, 1]"),
+    "rerankReliability": ("[0.9, 0.6, 0.2]", "[1, 0, 1]", "4"),
+    "rerankECE": ("[0.9, 0.6, 0.2]", "[1, 0, 1]", "4"),
+    "rerankThreshold": ("[0.9, 0.6, 0.2]", "[1, 0, 1]", "0.6"),
 }
-MEASURED = (
-    "grades Array(Nullable(Float64)), judged Array(Nullable(Float64)), k UInt8, "
-    "a Array(UInt32), b Array(UInt32), p Float64"
-)
+"""Arguments for each function."""
 
 
-def measured_case(draw: random.Random) -> dict[str, Any]:
-    judged = [draw.choice((0, 0, 1, 2, 3, -1)) for _ in range(draw.randint(0, 30))]
-    found: list[float | None] = [*draw.sample(judged, draw.randint(0, len(judged))), *[None] * draw.randint(0, 5)]
-    draw.shuffle(found)
-    ids = range(draw.randint(1, 30))
-    return {
-        "grades": found,
-        "judged": judged,
-        "k": draw.randint(0, 12),
-        "a": draw.sample(ids, draw.randint(0, len(ids))),
-        "b": draw.sample(ids, draw.randint(0, len(ids))),
-        "p": draw.choice((0.5, 0.8, 0.9, 0.98)),
-    }
+def parameters(name: str) -> list[str]:
+    found = re.search(rf"FUNCTION IF NOT EXISTS {name} AS \((.*?)\) ->", STATEMENTS[name])
+    assert found
+    return found[1].split(", ")
 
 
-def answers(
-    sql: Sql, cases: list[dict[str, Any]], structure: str, calls: Sequence[str], folder: Path
-) -> list[list[Any]]:
-    """The results of the calls for each case, by one query."""
-    path = folder / "cases.jsonl"
-    path.write_text("".join(json.dumps({"n": n, **case}) + "\n" for n, case in enumerate(cases)))
-    query = f"SELECT {', '.join(calls)} FROM file('{path}', JSONEachRow, 'n UInt32, {structure}') ORDER BY n"
-    return [json.loads(line) for line in sql.text(query, "JSONCompactEachRow").splitlines()]
+def variables(text: str) -> set[str]:
+    """The variables of the lambdas of some SQL: the only names that end with an underscore."""
+    return set(re.findall(r"\b[a-z_]+_\b", re.sub(r"--.*|'[^']*'", "", text)))
 
 
-def test_measures_are_what_their_definitions_say(sql: Sql, tmp_path: Path) -> None:
-    draw = random.Random(1)
-    cases = [measured_case(draw) for _ in range(CASES)]
-    found = answers(sql, cases, MEASURED, list(MEASURES), tmp_path)
-    for at, (call, expected) in enumerate(MEASURES.items()):
-        assert [row[at] for row in found] == pytest.approx([expected(case) for case in cases], abs=1e-9), call
+# --- Its text
 
 
-def scaled(values: Sequence[float | None], way: str) -> list[float]:
-    known = [value for value in values if value is not None]
-    low, high = min(known, default=0), max(known, default=0)
-    mean, deviation = (statistics.fmean(known), statistics.pstdev(known)) if known else (0, 0)
-    scale: dict[str, Callable[[float], float]] = {
-        "Sum": lambda x: x,
-        "MinMax": lambda x: (x - low) / (high - low) if high > low else 1.0,
-        "ZScore": lambda x: (x - mean) / deviation if deviation else 0.0,
-        "DBSF": lambda x: 0.5 + (x - mean) / deviation / 6 if deviation else 0.5,
-    }
-    return [NAN if value is None else scale[way](value) for value in values]
+def test_each_function_is_described() -> None:
+    """What it does, each argument by name, the result, a source for the definition, and an example."""
+    assert STATEMENTS.keys() == SAMPLES.keys()
+    for name, statement in STATEMENTS.items():
+        comment, _, _ = statement.partition("CREATE FUNCTION")
+        assert all(line.startswith("--") for line in comment.splitlines()), name
+        assert all(f"-- {word}: " in comment for word in ("Result", "Source", "Example")), name
+        described = ",".join(re.findall(r"^--   (\w+(?:, \w+)*)  ", comment, re.M)).replace(" ", "").split(",")
+        assert described == parameters(name), name
+        assert len(parameters(name)) == len(SAMPLES[name])
 
 
-def ranked(sums: dict[str, float]) -> list[list[Any]]:
-    return [[id_, sums[id_]] for id_ in sorted(sums, key=lambda id_: -sums[id_])]  # stable: first seen, first
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_its_example_is_true(sql: Sql, name: str) -> None:
+    """The example in the comment, as it stands there."""
+    example = STATEMENTS[name].partition("-- Example: ")[2].partition("\n")[0]
+    assert name in example and sql.value(f"SELECT {example}") == 1
 
 
-def fused(case: dict[str, Any], way: str) -> list[list[Any]]:
-    sums = dict.fromkeys((id_ for ids in case["lists"] for id_ in ids), 0.0)
-    for ids, values, weight in zip(case["lists"], case["scores"], case["weights"], strict=True):
-        for place, (id_, value) in enumerate(zip(ids, scaled(values, way), strict=True)):
-            if id_ not in ids[:place] and not math.isnan(value):
-                sums[id_] += weight * value
-    return ranked(sums)
+def test_what_is_printed_is_what_the_files_say(capsys: pytest.CaptureFixture[str]) -> None:
+    """`functions --library` prints the files; its options change the head of each statement and nothing else."""
+    text = "\n".join(file.read_text("utf-8") for file in sorted(LIBRARY.iterdir()))
+    assert cli.main(["functions", "--library"]) == 0
+    assert capsys.readouterr().out == text
+    assert cli.main(["functions", "--library", "--replace", "--on-cluster", "o'b"]) == 0
+    heads = re.sub(
+        r"(?m)^CREATE FUNCTION IF NOT EXISTS (\w+) AS", r"CREATE OR REPLACE FUNCTION \1 ON CLUSTER 'o\\'b' AS", text
+    )
+    assert capsys.readouterr().out == heads != text
 
 
-def reciprocal(case: dict[str, Any]) -> list[list[Any]]:
-    sums = dict.fromkeys((id_ for ids in case["lists"] for id_ in ids), 0.0)
-    for ids in case["lists"]:
-        for place, id_ in enumerate(ids, 1):
-            sums[id_] += 1 / (case["k"] + place)
-    return ranked(sums)
+def test_the_page_names_each_function() -> None:
+    """docs/library.md has all of them and no other."""
+    page = (ROOT / "docs" / "library.md").read_text("utf-8")
+    assert set(re.findall(r"\brerank[A-Z]\w+", page)) == STATEMENTS.keys()
 
 
-def fused_case(draw: random.Random) -> dict[str, Any]:
-    ids = [f"d{n}" for n in range(draw.randint(1, 12))]
-    lists = [draw.sample(ids, draw.randint(0, len(ids))) for _ in range(draw.randint(1, 4))]
-    scores = [
-        [draw.choice((None, 1.0, draw.gauss(0, 3), draw.gauss(5, 1), draw.random())) for _ in own] for own in lists
-    ]
-    return {
-        "lists": lists,
-        "scores": scores,
-        "weights": [draw.choice((1, 0.3, 2)) for _ in lists],
-        "k": draw.randint(1, 60),
-    }
+# --- What an argument may be
 
 
-def test_fusions_are_what_their_definitions_say(sql: Sql, tmp_path: Path) -> None:
-    draw = random.Random(2)
-    cases = [fused_case(draw) for _ in range(CASES)]
-    ways = ("Sum", "MinMax", "ZScore", "DBSF")
-    calls = ["rerankFuseRRF(lists, k)", *(f"rerankFuse{way}(lists, scores, weights)" for way in ways)]
-    structure = "lists Array(Array(String)), scores Array(Array(Nullable(Float64))), weights Array(Float64), k UInt8"
-    for case, row in zip(cases, answers(sql, cases, structure, calls, tmp_path), strict=True):
-        expected = [reciprocal(case), *(fused(case, way) for way in ways)]
-        for got, wanted in zip(row, expected, strict=True):
-            # Sums of the same numbers differ in their last digits, and so may the order of equal ones.
-            assert dict(got) == pytest.approx(dict(wanted), abs=1e-9)
-            assert [score for _, score in got] == pytest.approx([score for _, score in wanted], abs=1e-9)
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_no_argument_is_evaluated_twice(sql: Sql, name: str) -> None:
+    """Each argument may be an expensive call: the query has it once, and no part of it is written out again."""
+    marked = ", ".join(f"materialize({sample})" for sample in SAMPLES[name])
+    tree = [line for (line,) in sql.rows(f"EXPLAIN QUERY TREE SELECT {name}({marked}) FROM numbers(1)")]
+    calls = [line for line in tree if "function_name: materialize," in line]
+    assert len(calls) == len(SAMPLES[name])
 
 
-def pairs_of(case: dict[str, Any]) -> list[tuple[float, bool]]:
-    return [
-        (score, label > 0)
-        for score, label in zip(case["scores"], case["labels"], strict=True)
-        if score is not None and label is not None
-    ]
+def test_a_row_is_one_request(sql: Sql, provider: Provider) -> None:
+    """Measures of what Rerank returned, in one expression, for rows with lists of different lengths."""
+    documents = "arrayResize(['a', 'b', 'c'], number + 1)"
+    call = f"Rerank(concat('b ', toString(number)), {documents}, 3, 'Cohere', '{provider.url}', 'k', '')"
+    rows = sql.rows(
+        f"SELECT rerankNDCG(rerankRows([0, 1, 2], {call}).row, [0, 1, 2], 10), number FROM numbers(3) ORDER BY number"
+    )
+    assert len(provider.requests) == 3
+    assert len({value for value, _ in rows}) == 3
 
 
-def bins_of(case: dict[str, Any]) -> Iterator[tuple[float, float, int, float, float]]:
-    count = case["bins"]
-    for number in range(count):
-        own = [one for one in pairs_of(case) if min(count - 1, max(0, math.floor(one[0] * count))) == number]
-        if own:
-            mean, share = (statistics.fmean(map(float, each)) for each in zip(*own, strict=True))
-            yield number / count, (number + 1) / count, len(own), mean, share
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_names_of_the_caller_do_no_harm(sql: Sql, name: str) -> None:
+    """Columns named as the parameters, in another order, and aliases named as every variable of the library."""
+    samples, names = SAMPLES[name], parameters(name)
+    turned = names[1:] + names[:1]
+    columns = ", ".join(f"materialize({sample}) AS {column}" for sample, column in zip(samples, turned, strict=True))
+    everything = variables("".join(STATEMENTS.values()))
+    assert {"grades_", "score_", "one_", "pairs_"} <= everything
+    aliases = ", ".join(f"'no' AS {variable}" for variable in sorted(everything))
+    query = f"SELECT toString({name}({', '.join(turned)})), {aliases} FROM (SELECT {columns} FROM numbers(2))"
+    constant = sql.value(f"SELECT toString({name}({', '.join(samples)}))")
+    assert [row[0] for row in sql.rows(query)] == [constant] * 2
 
 
-def threshold_of(case: dict[str, Any]) -> tuple[float, float, float]:
-    pairs = pairs_of(case)
-    relevant = sum(label for _, label in pairs)
-    best = (NAN, NAN, NAN)
-    for cut in sorted({score for score, _ in pairs}, reverse=True):
-        kept = [label for score, label in pairs if score >= cut]
-        if sum(kept) and sum(kept) / len(kept) >= case["wanted"]:
-            best = (cut, sum(kept) / len(kept), sum(kept) / relevant)
-    return best
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_variables_have_names_that_nobody_has(name: str) -> None:
+    """They end with an underscore: a parameter's name may be replaced wherever it stands in the body."""
+    body = STATEMENTS[name].partition("CREATE FUNCTION")[2].partition(" ->")[2]
+    taken = re.findall(r"\(([\w, ]+)\) ->|(\w+) ->", body)
+    names = {one for some, single in taken for one in (some or single).split(", ")}
+    assert all(one.endswith("_") for one in names), names
 
 
-def calibrated_case(draw: random.Random) -> dict[str, Any]:
-    count = draw.randint(0, 40)
-    return {
-        "scores": [draw.choice((None, 0.0, 0.5, 1.0, draw.random(), draw.random())) for _ in range(count)],
-        "labels": [draw.choice((None, 0, 0, 1, 2)) for _ in range(count)],
-        "bins": draw.randint(1, 15),
-        "wanted": draw.choice((0.3, 0.5, 0.8, 1.0)),
-    }
+def test_in_an_aggregation(sql: Sql) -> None:
+    """One group a question, groups of different sizes, with the arrays that groupArray makes."""
+    rows = sql.rows(
+        "SELECT q, rerankNDCG(groupArray(grade), groupArray(grade), max(k)), rerankFuseRRF([groupArray(id)], 60).id, "
+        "rerankBrier(groupArray(grade / 3), groupArray(grade)) FROM "
+        "(SELECT number % 3 AS q, number AS id, number % 4 AS grade, 10 AS k FROM numbers(10)) GROUP BY q ORDER BY q"
+    )
+    assert [ids for _, _, ids, _ in rows] == [[0, 3, 6, 9], [1, 4, 7], [2, 5, 8]]
+    for q, ndcg, ids, _ in rows:
+        grades = [one % 4 for one in ids]
+        assert ndcg == pytest.approx(measures.ndcg(grades, grades, 10)), q
 
 
-def test_calibration_is_what_its_definitions_say(sql: Sql, tmp_path: Path) -> None:
-    draw = random.Random(3)
-    cases = [calibrated_case(draw) for _ in range(CASES)]
-    calls = [
-        "rerankBrier(scores, labels)",
-        "rerankBins(scores, labels, bins)",
-        "rerankECE(scores, labels, bins)",
-        "rerankThreshold(scores, labels, wanted)",
-    ]
-    structure = "scores Array(Nullable(Float64)), labels Array(Nullable(Int8)), bins UInt8, wanted Float64"
-    for case, (brier, bins, error, threshold) in zip(
-        cases, answers(sql, cases, structure, calls, tmp_path), strict=True
-    ):
-        pairs, expected = pairs_of(case), list(bins_of(case))
-        assert [*map(tuple, bins)] == [pytest.approx(bin_) for bin_ in expected]
-        if pairs:
-            assert brier == pytest.approx(statistics.fmean((score - label) ** 2 for score, label in pairs))
-            wanted = sum(count * abs(mean - share) for _, _, count, mean, share in expected) / len(pairs)
-            assert error == pytest.approx(wanted, abs=1e-9)
-        else:
-            assert (brier, error) == (None, None)  # NaN
-        wanted_threshold = threshold_of(case)
-        assert [NAN if one is None else one for one in threshold] == pytest.approx(wanted_threshold, nan_ok=True)
+# --- Cases that were computed by hand
 
-
-EDGES = [
-    ("rerankNDCG([], [], 10)", "0"),
-    ("rerankNDCG([1, 2], [2, 1], 0)", "0"),
-    ("rerankNDCG([1], [1], -1)", "0"),
-    ("round(rerankNDCG([toDecimal32(1, 2), NULL], [2, 1], 10), 6)", "0.380094"),
-    ("rerankNDCG([1, nan], [nan, 1], 10)", "1"),
-    (
-        "(rerankMRR([], 3), rerankMAP([], [], 3), rerankPrecision([], 3), rerankRecall([], [], 3), rerankHit([], 3))",
-        "(0,0,0,0,0)",
-    ),
-    ("(rerankPrecision([1], 0), rerankPrecision([1], 10), rerankRecall([1], [], 3))", "(0,0.1,0)"),
-    ("(rerankOverlap([], [], 3), rerankRBO([], [], 0.9), rerankRBO([], [1], 0.9))", "(0,0,0)"),
-    ("(rerankOverlap(['a'], ['a'], 3), rerankRBO(['a', 'b'], ['a', 'b'], 0.9), rerankRBO([1], [2], 0.9))", "(1,1,0)"),
-    ("rerankFuseRRF([[], ['a']], 60)", "[('a',0.01639344262295082)]"),
-    ("rerankFuseMinMax([['a'], ['b', 'c']], [[5], [NULL, 2]], [1, 2])", "[('c',2),('a',1),('b',0)]"),
-    ("rerankFuseSum([['a', 'b']], [[1, inf]], [1])", "[('a',1),('b',0)]"),
-    ("rerankMinMax([2, 2, nan])", "[1,1,nan]"),
-    ("rerankZScore([2, 2, NULL])", "[0,0,nan]"),
-    (
-        "(rerankBrier([], []), rerankECE([], [], 10), rerankBins([], [], 10), rerankThreshold([], [], 0.5))",
-        "(nan,nan,[],(nan,nan,nan))",
-    ),
-    ("rerankThreshold([0.1, 0.9], [1, 0], 0.9)", "(nan,nan,nan)"),
-    ("rerankBins([1.5, -1], [1, 0], 2)", "[(0,0.5,1,-1,0),(0.5,1,1,1.5,1)]"),
-    ("rerankRows([(7, 'x'), (9, 'y')], [(1, 'b', 0.5), (0, 'a', nan)])", "[(9,'y',0.5),(7,'x',nan)]"),
-    ("rerankBestPer(['x', 'x', 'y'], [(1, 'b', 3), (0, 'a', 2), (2, 'c', 1)], 5)", "[(1,'b',3),(2,'c',1)]"),
-    ("rerankBestPer(['x', 'x', 'y'], [(1, 'b', 3), (0, 'a', 2), (2, 'c', 1)], 1)", "[(1,'b',3)]"),
-    ("rerankNamed([(1, 'b', 0.5)]).document", "['b']"),
+NAN = math.nan
+HAND: list[tuple[str, Any]] = [
+    ("rerankDCG([3, 2, 3, 0, 1, 2], 6)", 6.861126688593501),
+    ("rerankNDCG([3, 2, 3, 0, 1, 2], [3, 3, 3, 2, 2, 2, 1, 0], 6)", 0.785003),
+    ("rerankNDCG([0, 0], [1], 10)", 0),
+    ("rerankNDCG([1], [1, 1], 10)", 1 / (1 + 1 / math.log2(3))),
+    ("rerankNDCG([1, 1], [1, 1], 1)", 1),
+    ("rerankNDCG([], [1], 10)", 0),
+    ("rerankNDCG([1], [], 10)", 0),
+    ("rerankNDCG([], [], 0)", 0),
+    ("rerankNDCG([1], [1], 0)", 0),
+    ("rerankNDCG([1], [1], -1)", 0),
+    ("rerankNDCG([1], [1], NULL)", 0),
+    ("rerankNDCG([NULL, nan, -2, 1], [1, NULL, -2], 4)", 1 / math.log2(5)),
+    ("rerankNDCG([true, false], [true], 2)", 1),
+    ("rerankNDCGExp([1, 3], [3, 1], 2)", (1 + 7 / math.log2(3)) / (7 + 1 / math.log2(3))),
+    ("rerankMRR([0, NULL, 1], 3)", 1 / 3),
+    ("rerankMRR([0, NULL, 1], 2)", 0),
+    ("rerankMRR([], 2)", 0),
+    ("rerankMRR([1], NULL)", 0),
+    ("rerankMAP([1, 0, 1, 0, 1], [1, 1, 1, 1], 10)", (1 + 2 / 3 + 3 / 5) / 4),
+    ("rerankMAP([1, 0, 1, 0, 1], [1, 1, 1, 1], 3)", (1 + 2 / 3) / 4),
+    ("rerankMAP([], [], 3)", 0),
+    ("rerankMAP([1], [1], 0)", 0),
+    ("rerankPrecision([1, 0], 5)", 0.2),
+    ("rerankPrecision([1, 0], 0)", 0),
+    ("rerankPrecision([], 5)", 0),
+    ("rerankPrecision([1], NULL)", 0),
+    ("rerankRecall([1, 0, 1], [1, 1, 1], 2)", 1 / 3),
+    ("rerankRecall([], [], 2)", 0),
+    ("rerankHit([0, 1], 2)", 1),
+    ("rerankHit([], 2)", 0),
+    ("rerankHit([1], 0)", 0),
+    ("rerankRBO(['a', 'b'], ['a', 'b'], 0.9)", 1),
+    ("rerankRBO(['a'], ['b'], 0.9)", 0),
+    ("rerankRBO(['a', 'b'], ['b', 'a'], 0)", 0),
+    ("rerankRBO(['a', 'b'], ['b', 'a'], 1)", 1),
+    ("rerankRBO(['a', 'b'], ['b', 'a'], 0.5)", 0.5),
+    ("rerankRBO(['a', NULL, 'a', 'b'], ['a', 'b'], 0.5)", 1),
+    ("rerankRBO([], [], 0.9)", 1),
+    ("rerankRBO([], [1], 0.9)", 0),
+    ("rerankOverlap([1, 2, 3], [3, 2, 1], 2)", 0.5),
+    ("rerankOverlap([1, 2, 3], [1, 2], 10)", 2 / 3),
+    ("rerankOverlap([1], [2], 0)", 1),
+    ("rerankOverlap([], [], 3)", 1),
+    ("rerankOverlap([], [1], 3)", 0),
+    ("rerankFuseSum([['a', 'b'], ['b']], [[nan, 0], [0]], [1, 2])", [("b", 0)]),
+    ("rerankFuseSum([['a', 'a', 'c', NULL]], [[-1, -3, inf, 5]], [])", [("a", -1)]),
+    ("rerankFuseSum([['b', 'a']], [[1, 1]], [])", [("a", 1), ("b", 1)]),
+    ("rerankFuseSum([['a']], [[2]], [0])", [("a", 0)]),
+    ("rerankFuseSum([emptyArrayString(), ['a']], [[], [2]], [])", [("a", 2)]),
+    ("rerankFuseSum([emptyArrayString()], [[]], [])", []),
+    ("rerankFuseSum(CAST([], 'Array(Array(UInt8))'), [], [])", []),
+    ("rerankFuseSum([[(1, 'x')], [(1, 'x')]], [[1], [2]], [])", [((1, "x"), 3)]),
+    ("rerankFuseRRF([['a', 'b', 'a'], ['b']], 0)", [("b", 1.5), ("a", 1)]),
+    ("rerankFuseRRF([['a', NULL, 'b']], NULL)", [("a", 1 / 61), ("b", 1 / 63)]),
+    ("rerankFuseRRF([emptyArrayUInt8()], 60)", []),
+    ("rerankFuseMinMax([['a', 'b'], ['c']], [[9, 1], [4]], [0.5, 2])", [("c", 2), ("a", 0.5), ("b", 0)]),
+    ("rerankMinMax([2, NULL, nan, inf, 4])", [0, NAN, NAN, NAN, 1]),
+    ("rerankMinMax([])", []),
+    ("rerankMinMax([nan])", [NAN]),
+    ("rerankMinMax([5, 5])", [1, 1]),
+    ("rerankZScore([5, 5, nan])", [0, 0, NAN]),
+    ("rerankZScore([])", []),
+    ("rerankThreeSigma([5])", [0.5]),
+    ("rerankThreeSigma([5, 5, nan])", [0.5, 0.5, NAN]),
+    ("rerankThreeSigma([])", []),
+    (f"rerankRows([7, 8, NULL], {RANKED})", [(8, 0.9), (7, 0.4), (None, NAN)]),
+    (f"rerankRows([7, 8, 9], {RANKED}).row", [8, 7, 9]),
+    (f"rerankRows([(7, 'x'), (8, 'y'), (9, 'z')], {RANKED})[1].row.2", "y"),
+    ("rerankRows([7], CAST([], 'Array(Tuple(UInt32, String, Float32))'))", []),
+    (f"rerankNamed({RANKED}).document", ["b", "a", "c"]),
+    ("rerankNamed([])", []),
+    (f"rerankBestPer(['p', 'p', 'q'], {RANKED}, 5)", [(1, "b", 0.9), (2, "c", NAN)]),
+    (f"rerankBestPer([NULL, NULL, 'q'], {RANKED}, 5).1", [1, 2]),
+    (f"rerankBestPer(['p', 'p', 'q'], {RANKED}, 1).1", [1]),
+    (f"rerankBestPer(['p', 'p', 'q'], {RANKED}, 0)", []),
+    (f"rerankBestPer(['p', 'p', 'q'], {RANKED}, NULL)", []),
+    (f"rerankRows(['x', 'y', 'z'], rerankBestPer([1, 1, 2], {RANKED}, 5)).row", ["y", "z"]),
+    ("rerankBrier([0.5, NULL, nan, 1], [1, 1, 1, NULL])", 0.25),
+    ("rerankBrier([], [])", NAN),
+    ("rerankBrier([0.5], [true])", 0.25),
+    ("rerankECE([], [], 10)", NAN),
+    ("rerankReliability([0, 1, 0.5], [0, 1, NULL], 4)", [(0, 0.25, 1, 0, 0), (0.75, 1, 1, 1, 1)]),
+    ("rerankReliability([], [], 4)", []),
+    ("rerankThreshold([0.9, 0.9, 0.5], [1, 0, 0], 0.9)", (NAN, NAN, 0)),
+    ("rerankThreshold([0.9, 0.9, 0.5], [1, 0, 1], 0.5)", (0.5, 2 / 3, 1)),
+    ("rerankThreshold([0.9, 0.2], [0, 0], 0)", (0.2, 0, 0)),
+    ("rerankThreshold([], [], 0.5)", (NAN, NAN, 0)),
 ]
 
 
-@pytest.mark.parametrize(("call", "result"), EDGES, ids=[call for call, _ in EDGES])
-def test_edges(sql: Sql, call: str, result: str) -> None:
-    assert sql.text(f"SELECT {call}").strip() == result
+def flat(value: object) -> list[object]:
+    """The leaves of a nested value."""
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    return [leaf for one in value for leaf in flat(one)] if isinstance(value, list | tuple) else [value]
 
 
-@pytest.mark.parametrize("name", LIBRARY)
-def test_each_function_is_explained_and_its_example_runs(sql: Sql, name: str) -> None:
-    """The comment begins with the call; the example under it is a query that gives something."""
-    comment, _, _ = LIBRARY[name].partition("CREATE")
-    own = comment.strip().splitlines()[-10:]
-    example = own[-1].removeprefix("-- ")
-    assert any(line.startswith(f"-- {name}(") for line in own)
-    assert f"{name}(" in example and sql.text(example).strip()
-
-
-@pytest.mark.parametrize("name", LIBRARY)
-def test_no_argument_is_evaluated_twice(name: str) -> None:
-    """An argument may be a call that costs money: it stands once in the function, and in no lambda of it."""
-    head, _, body = re.sub("--.*", "", LIBRARY[name]).partition(" AS (")[2].partition(") ->")
-    for argument in head.split(", "):
-        assert len(re.findall(rf"\b{argument}\b", body)) == 1, argument
-
-
-def test_a_ranking_is_asked_for_once(sql: Sql, provider: Provider) -> None:
-    """Through functions that use their argument in several places."""
-    call = f"Rerank('b c', ['a', 'b', 'c b', 'b'], 4, 'Cohere', '{provider.url}', 'k', '')"
-    assert sql.text(f"SELECT rerankBestPer(['x', 'y', 'y', 'z'], {call}, 2).1").strip() == "[2,3]"
-    assert len(provider.requests) == 1
-    provider.reset()
-    sql.text(f"SELECT rerankThreshold({call.replace('b c', 'c')}.3, [1, 0, 0, 1], 0.5)")
-    assert len(provider.requests) == 1
-
-
-def test_names_of_the_callers_columns_do_not_matter(sql: Sql) -> None:
-    """Columns with the names that the functions use inside."""
-    lambdas = re.findall(r"\(([a-z_, ]+)\) ->|\b([a-z_]+) ->", "".join(LIBRARY.values()))
-    inside = sorted({name for both in lambdas for one in both for name in one.split(", ") if name})
-    expected = ["0.4796249331362629\t0.5\t1", "0.6309297535714575\t0.5\t1"]
-    assert {"gs", "depth", "place", "ids", "own"} <= {*inside}
-    for name in inside:
-        query = f"SELECT rerankNDCG({name}, {name}, 2), rerankMRR({name}, 2), rerankRBO({name}, {name}, 0.9)"
-        columns = ", ".join(f"[0, 2, _n] AS {other}" for other in inside)
-        source = f"SELECT {columns} FROM (SELECT number AS _n FROM numbers(2))"
-        assert sql.text(f"{query} FROM ({source}) ORDER BY 1").splitlines() == expected, name
-
-
-def test_the_library_is_printed_as_it_is_in_the_files(capsys: pytest.CaptureFixture[str]) -> None:
-    """With its comments; --replace and --on-cluster change the heads; nothing of a file is lost."""
-    assert cli.main(["functions", "--library"]) == 0
-    plain = capsys.readouterr().out
-    files = sorted((ROOT / "sql" / "library").glob("*.sql"))
-    kept = [
-        line for file in files for line in file.read_text("utf-8").splitlines() if line and not line.startswith("--")
-    ]
-    assert [line for line in plain.splitlines() if line and not line.startswith("--")] == kept
-    assert cli.main(["functions", "--library", "--replace", "--on-cluster", "{cluster}"]) == 0
-    other = capsys.readouterr().out
-    assert (
-        other.count("CREATE OR REPLACE FUNCTION rerank") == other.count(" ON CLUSTER '{cluster}' AS (") == len(LIBRARY)
+def same(found: object, expected: object) -> bool:
+    ours, theirs = flat(found), flat(expected)
+    numbers = all(isinstance(one, int | float) for one in theirs)
+    if numbers and len(ours) == len(theirs):
+        return ours == pytest.approx(theirs, abs=CLOSE, nan_ok=True)
+    return len(ours) == len(theirs) and all(
+        (one == other) if isinstance(other, str | None) else one == pytest.approx(other, abs=CLOSE, nan_ok=True)
+        for one, other in zip(ours, theirs, strict=True)
     )
-    assert all(name.startswith("rerank") for name in LIBRARY)
+
+
+@pytest.mark.parametrize(("expression", "expected"), HAND, ids=[expression for expression, _ in HAND])
+def test_what_was_computed_by_hand(sql: Sql, expression: str, expected: object) -> None:
+    """Definitions, and what empty arrays, NULL, NaN, k = 0 and k beyond the end give."""
+    assert same(found := sql.value(f"SELECT {expression} AS value"), expected), found
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("rerankRBO([1], [1], 1.5)", "p must be a number from 0 to 1"),
+        ("rerankRBO([1], [1], NULL)", "p must be a number from 0 to 1"),
+        ("rerankBrier([1.5], [1])", "a score is no probability"),
+        ("rerankECE([0.5], [1], 0)", "bins must be at least 1"),
+        ("rerankECE([0.5], [1], NULL)", "bins must be at least 1"),
+        ("rerankFuseSum([['a']], [[1]], [1, 2])", "give one weight for each ranking"),
+        (f"rerankRows([7, 8], {RANKED})", "rows has fewer elements"),
+        (f"rerankBestPer([7, 8], {RANKED}, 5)", "parents has fewer elements"),
+    ],
+)
+def test_a_mistake_is_an_error_that_names_it(sql: Sql, expression: str, words: str) -> None:
+    """What cannot be meant is no number."""
+    assert words in sql.error(f"SELECT {expression}")
+
+
+# --- Random cases against the definitions
+
+
+def rankings(dice: random.Random) -> dict[str, Any]:
+    """A question: documents with and without judgements, two rankings, scores with ties, lists of any length."""
+    ids = [f"d{number}" for number in range(dice.randint(1, 30))]
+    grades = {one: dice.choice([0, 0, 1, 1, 2, 3, -1]) for one in ids if dice.random() < 0.7}
+    a, b = (dice.sample(ids, dice.randint(0, len(ids))) for _ in range(2))
+    lists = [dice.sample(ids, dice.randint(0, len(ids))) for _ in range(dice.randint(1, 4))]
+    scores = [[round(dice.gauss(0, 5), dice.choice([0, 6])) for _ in each] for each in lists]
+    labels = [dice.randint(0, 1) for _ in range(dice.randint(1, 40))]
+    return {
+        "grades": [grades.get(one) for one in a], "judged": list(grades.values()), "k": dice.randint(0, 35),
+        "a": a, "b": b, "p": round(dice.uniform(0.01, 0.99), 3), "lists": lists, "scores": scores,
+        "weights": [round(dice.uniform(-1, 2), 3) for _ in lists], "rank_constant": dice.randint(0, 100),
+        "probabilities": [round(dice.random(), dice.choice([1, 6])) for _ in labels], "labels": labels,
+        "bins": dice.randint(1, 20), "wanted": round(dice.random(), 2),
+    }  # fmt: skip
+
+
+COLUMNS = (
+    "grades Array(Nullable(Int8)), judged Array(Nullable(Int8)), k UInt8, a Array(String), b Array(String), p Float64, "
+    "lists Array(Array(String)), scores Array(Array(Float64)), weights Array(Float64), rank_constant UInt8, "
+    "probabilities Array(Float64), labels Array(UInt8), bins UInt8, wanted Float64"
+)
+Case = dict[str, Any]
+
+
+def fused(norm: Callable[[Sequence[float]], Sequence[float]]) -> Callable[[Case], dict[Any, float]]:
+    def of(case: Case) -> dict[Any, float]:
+        lists = [
+            dict(zip(ids, norm(scores) if ids else [], strict=True))
+            for ids, scores in zip(case["lists"], case["scores"], strict=True)
+        ]
+        return measures.weighted_sum(lists, case["weights"])
+
+    return of
+
+
+def pairs(case: Case) -> list[tuple[float, int]]:
+    return list(zip(case["probabilities"], case["labels"], strict=True))
+
+
+DEFINITIONS: dict[str, Callable[[Case], Any]] = {
+    "rerankDCG(grades, k)": lambda one: measures.dcg(one["grades"], one["k"]),
+    "rerankNDCG(grades, judged, k)": lambda one: measures.ndcg(one["grades"], one["judged"], one["k"]),
+    "rerankNDCGExp(grades, judged, k)": lambda one: measures.ndcg_exp(one["grades"], one["judged"], one["k"]),
+    "rerankMRR(grades, k)": lambda one: measures.mrr(one["grades"], one["k"]),
+    "rerankMAP(grades, judged, k)": lambda one: measures.average_precision(one["grades"], one["judged"], one["k"]),
+    "rerankPrecision(grades, k)": lambda one: measures.precision(one["grades"], one["k"]),
+    "rerankRecall(grades, judged, k)": lambda one: measures.recall(one["grades"], one["judged"], one["k"]),
+    "rerankHit(grades, k)": lambda one: measures.hit(one["grades"], one["k"]),
+    "rerankRBO(a, b, p)": lambda one: measures.rbo(one["a"], one["b"], one["p"]),
+    "rerankOverlap(a, b, k)": lambda one: measures.overlap(one["a"], one["b"], one["k"]),
+    "rerankFuseRRF(lists, rank_constant)": lambda one: measures.rrf(one["lists"], one["rank_constant"]),
+    "rerankFuseSum(lists, scores, weights)": fused(list),
+    "rerankFuseMinMax(lists, scores, weights)": fused(measures.min_max),
+    "rerankFuseZScore(lists, scores, weights)": fused(measures.z_score),
+    "rerankFuseDBSF(lists, scores, weights)": fused(measures.three_sigma),
+    "rerankBrier(probabilities, labels)": lambda one: measures.brier(pairs(one)),
+    "rerankReliability(probabilities, labels, bins)": lambda one: measures.reliability(pairs(one), one["bins"]),
+    "rerankECE(probabilities, labels, bins)": lambda one: measures.ece(pairs(one), one["bins"]),
+    "rerankThreshold(probabilities, labels, wanted)": lambda one: measures.threshold(pairs(one), one["wanted"]),
+}
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Case]]:
+    """A file of random cases, one a line, and the cases."""
+    dice = random.Random(17)
+    found = [rankings(dice) for _ in range(CASES)]
+    file = tmp_path_factory.mktemp("cases") / "cases.jsonl"
+    file.write_text("".join(json.dumps(one) + "\n" for one in found))
+    return file, found
+
+
+@pytest.mark.parametrize("expression", DEFINITIONS)
+def test_random_cases_agree_with_the_definition(sql: Sql, cases: tuple[Path, list[Case]], expression: str) -> None:
+    """Thousands of rows in one query; a fusion is sorted by its own scores, then by id, and has each id once."""
+    file, given = cases
+    order = "SETTINGS max_threads = 1, input_format_parallel_parsing = 0"
+    rows = sql.rows(f"SELECT {expression} AS value FROM file('{file}', 'JSONEachRow', '{COLUMNS}') {order}")
+    assert len(rows) == CASES
+    for (found,), case in zip(rows, given, strict=True):
+        expected = DEFINITIONS[expression](case)
+        if expression.startswith("rerankFuse"):
+            items = [tuple(flat(one)) for one in found]
+            assert items == sorted(items, key=lambda one: (-one[1], one[0])), case
+            assert len(items) == len(expected), case
+            assert dict(items) == pytest.approx(expected, abs=CLOSE), case
+        else:
+            assert same(found, expected), (case, found, expected)
+
+
+def test_a_big_ranking(sql: Sql) -> None:
+    """Many documents in one row take no more memory than a few times their own."""
+    query = (
+        "SELECT rerankRBO(range(100000), range(1, 100001), 0.999) + rerankMAP(range(100000), range(100000), 100000)"
+        "SETTINGS max_memory_usage = 500000000"
+    )
+    assert isinstance(sql.value(query), float)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from clickhouse_rerank.commands.embedded_engine import Engine
 
-from . import cross_encoders, decisions, infinity, litellm, llama_cpp, moto, sagemaker
+from . import cross_encoders, decisions, infinity, litellm, llama_cpp, measures, moto, sagemaker
 from .checks import Checks
 from .environment import SkippedError
 from .server import NotStartedError
@@ -22,6 +22,7 @@ PEERS: Mapping[str, Callable[[Checks], None]] = {
     "llama.cpp": llama_cpp.check,
     "decisions": decisions.check,
     "sentence-transformers": cross_encoders.check,
+    "measures": measures.check,
 }
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 from clickhouse_rerank.commands.embedded_engine import Engine, QueryError
 from clickhouse_rerank.providers import PROVIDERS
@@ -132,6 +133,10 @@ class Checks:
         """The rows of a query whose column `r` holds what Rerank returns."""
         lines = self._engine.query(f"SELECT r.1, r.2, r.3 FROM ({sql})", "JSONCompactEachRow").splitlines()
         return [tuple(json.loads(line.decode("utf-8", "surrogateescape"))) for line in lines]
+
+    def values(self, sql: str) -> list[Any]:
+        """The column `value` of a query, in the order of its rows. Errors: QueryError."""
+        return [json.loads(line)["value"] for line in self._engine.query(sql, "JSONEachRow").splitlines()]
 
 
 def _json(others: Mapping[str, object] | None) -> str:

@@ -36,7 +36,7 @@ def test_the_wheel_has_what_install_puts_in_place(built: Path) -> None:
     shipped = (file for file in package.rglob("*") if file.suffix in (".py", ".tsv", ".html", ".css", ".js"))
     assert {f"clickhouse_rerank/{file.relative_to(package)}" for file in shipped} <= names
     assert {"clickhouse_rerank/share/rerank", "clickhouse_rerank/share/rerank_function.xml"} <= names
-    library = {f"clickhouse_rerank/share/library/{file.name}" for file in (ROOT / "sql" / "library").glob("*.sql")}
+    library = {f"clickhouse_rerank/share/library/{file.name}" for file in (ROOT / "sql" / "library").iterdir()}
     assert library and library <= names
     assert "clickhouse-rerank = clickhouse_rerank.commands.cli:main" in scripts
     assert (metadata["Version"], metadata["License-Expression"]) == (__version__, "Apache-2.0")

@@ -205,11 +205,15 @@ def test_the_image_is_a_server_with_rerank(image: Path, tmp_path: Path) -> None:
       <user_scripts_path>{image}{scripts}</user_scripts_path>
       <user_defined_executable_functions_config>{etc}/*_function.*ml</user_defined_executable_functions_config>
     </clickhouse>"""
-    wrappers = (image / "docker-entrypoint-initdb.d" / "rerank_functions.sql").read_text("utf-8")
+    wrappers, measures = (
+        (image / "docker-entrypoint-initdb.d" / f"rerank_{name}.sql").read_text("utf-8")
+        for name in ("functions", "library")
+    )
     rows = embedded(
         tmp_path,
         config,
         wrappers,
+        measures,
         "SELECT BM25Rerank('red apple', ['green pear', 'red apple'], 1)[1].2",
         "SELECT count() FROM system.functions WHERE origin = 'SQLUserDefined'",
         "SELECT load_status FROM system.user_defined_functions",
@@ -264,7 +268,8 @@ def test_the_wrappers_are_made_for_the_cluster_of_the_macro() -> None:
         text=True,
         check=True,
     ).stdout
-    assert text.count("CREATE OR REPLACE FUNCTION") == text.count("ON CLUSTER '{cluster}'") == len(list(statements()))
+    count = len([*statements(), *library()])
+    assert text.count("CREATE OR REPLACE FUNCTION") == text.count("ON CLUSTER '{cluster}'") == count
     assert client == "clickhouse-client --host shard1"
 
 

@@ -76,16 +76,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
     bundle.add_argument("--config", type=Path, metavar="FILE", help="configuration to include, with its keys")
 
-    functions = command(
-        "functions", "print the SQL that creates the wrappers, or the library of functions for rankings"
+    functions = command("functions", "print the SQL that creates the wrappers, one per provider, or the library")
+    functions.add_argument(
+        "--library", action="store_true", help="print the library instead: shapes, fusions, measures, calibration"
     )
     functions.add_argument(
         "--on-cluster", default="", metavar="NAME", help="create the functions on every node of this cluster"
     )
     functions.add_argument("--replace", action="store_true", help="replace existing functions (default: keep them)")
-    functions.add_argument(
-        "--library", action="store_true", help="the functions for shapes, fusions and measures of rankings instead"
-    )
 
     providers = command("providers", "print the providers with their defaults and limits")
     providers.add_argument(

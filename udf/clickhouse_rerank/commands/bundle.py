@@ -35,6 +35,7 @@ Run next, in SQL:
     SELECT Rerank('red apple', ['green pear', 'red apple'], 1, 'BM25', '', '', '');
 
 To get the wrappers, which you can paste into the SQL console: clickhouse-rerank functions
+To get the library of measures and fusions: clickhouse-rerank functions --library
 """
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 

@@ -1,4 +1,4 @@
-"""ClickHouse inside this process (chDB), with Rerank and the wrappers registered; no server, no installation."""
+"""ClickHouse inside this process (chDB), with Rerank, the wrappers and the library; no server, no installation."""
 
 import re
 from collections.abc import Mapping

@@ -1,15 +1,15 @@
 """`clickhouse-rerank functions`: the SQL functions around `Rerank`.
 
-Wrappers: for each provider `<Provider>Rerank(query, documents, top_k)`, and for each that scores a document without its
-list `<Provider>Score(query, document)`. `RerankScore` takes the other arguments of `Rerank`.
-
-The library, files of SQL in `sql/library`: shapes, fusions and measures of rankings, which call no provider.
+For each provider `<Provider>Rerank(query, documents, top_k)`, and for each that scores a document without its list
+`<Provider>Score(query, document)`. `RerankScore` takes the other arguments of `Rerank`. The library has functions for
+results: shapes, fusions, measures and calibration. Its text is that of `sql/library`.
 """
 
 import argparse
 import re
 from collections.abc import Iterator
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from ..providers import PROVIDERS
@@ -32,49 +32,50 @@ _SCORE = (
     + ",\n        provider, base_url, api_key, others).3, toFloat32(nan))[1]"
 )
 """The score of one document; nan where there is none."""
-_LIBRARY_FUNCTION = re.compile(
-    r"(?P<comment>(?:--.*\n)*)CREATE FUNCTION IF NOT EXISTS (?P<name>\w+) AS (?P<rest>[^;]*;)"
-)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    """Print the statements that create the wrappers, or the library."""
-    chosen = library if arguments.library else statements
-    created = chosen(on_cluster=arguments.on_cluster, replace=arguments.replace)
-    console.stdout.writelines(f"{statement}\n" for _, statement in created)
+    """Print the statements that create the wrappers, or with --library those of the library."""
+    create = library if arguments.library else statements
+    created = create(on_cluster=arguments.on_cluster, replace=arguments.replace)
+    end = "\n\n" if arguments.library else "\n"
+    console.stdout.write(end.join(statement for _, statement in created) + "\n")
     return 0
 
 
 def statements(*, on_cluster: str = "", replace: bool = False) -> Iterator[tuple[str, str]]:
-    """The name and the CREATE FUNCTION statement of each wrapper.
+    """The name and the CREATE FUNCTION statement of each function.
 
     A function that names a provider uses the provider's default credential on the server.
     """
     for name, arguments, expression in _functions():
-        head = _head(name, on_cluster=on_cluster, replace=replace)
-        yield name, f"{head} AS ({arguments}) ->\n    {expression};"
+        yield name, f"{_head(name, on_cluster, replace)}({arguments}) ->\n    {expression};"
 
 
 def library(*, on_cluster: str = "", replace: bool = False) -> Iterator[tuple[str, str]]:
-    """The same for each function of the library, with the comments that explain it."""
-    for _, text in sorted(library_files().items()):
-        for found in _LIBRARY_FUNCTION.finditer(text):
-            head = _head(found["name"], on_cluster=on_cluster, replace=replace)
-            yield found["name"], f"{found['comment']}{head} AS {found['rest']}"
-
-
-def library_files() -> dict[str, str]:
-    """The texts of `sql/library` by their names: in a checkout beside `udf`, in a wheel inside the package."""
-    package = Path(str(files(__package__.partition(".")[0])))
+    """The name and the statement of each function of the library, below the comment that describes it."""
+    package: Traversable = files(__package__.partition(".")[0])
     shipped = package / "share" / "library"
-    folder = shipped if shipped.is_dir() else package.parent.parent / "sql" / "library"
-    return {path.name: path.read_text("utf-8") for path in folder.glob("*.sql")}
+    folder = shipped if shipped.is_dir() else Path(str(package)).parents[1] / "sql" / "library"
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        for block in file.read_text("utf-8").split(";\n\n"):
+            head = re.search(r"^CREATE FUNCTION IF NOT EXISTS (\w+) AS ", block, re.MULTILINE)
+            assert head
+            yield (
+                head[1],
+                (
+                    block[: head.start()]
+                    + _head(head[1], on_cluster, replace)
+                    + block[head.end() :].removesuffix(";\n")
+                    + ";"
+                ),
+            )
 
 
-def _head(name: str, *, on_cluster: str, replace: bool) -> str:
+def _head(name: str, on_cluster: str, replace: bool) -> str:
     create = "CREATE OR REPLACE FUNCTION" if replace else "CREATE FUNCTION IF NOT EXISTS"
     cluster = " ON CLUSTER '{}'".format(on_cluster.replace("\\", "\\\\").replace("'", "\\'")) if on_cluster else ""
-    return f"{create} {name}{cluster}"
+    return f"{create} {name}{cluster} AS "
 
 
 def _functions() -> Iterator[tuple[str, str, str]]:

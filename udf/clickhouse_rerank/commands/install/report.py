@@ -17,7 +17,7 @@ Run next, in SQL:
     SELECT Rerank('red apple', ['green pear', 'red apple'], 1, 'BM25', '', '', '');
 
 To create the wrappers: clickhouse-rerank functions | clickhouse-client --multiquery
-To create the functions for rankings: clickhouse-rerank functions --library | clickhouse-client --multiquery
+To create the library of measures and fusions: clickhouse-rerank functions --library | clickhouse-client --multiquery
 To check the installation: clickhouse-rerank check
 """
 _AFTER_REMOVAL = """
@@ -25,10 +25,11 @@ Run next, in SQL:
 
     SYSTEM RELOAD FUNCTIONS;
 
-To drop the wrappers:
+To drop the wrappers and the library:
 
     clickhouse-client --query "SELECT 'DROP FUNCTION ' || name || ';' FROM system.functions
-      WHERE origin = 'SQLUserDefined' AND create_query LIKE '%Rerank(%'" | clickhouse-client --multiquery
+      WHERE origin = 'SQLUserDefined' AND (create_query LIKE '%Rerank(%' OR match(name, '^rerank[A-Z]'))" |
+      clickhouse-client --multiquery
 """
 
 
