@@ -364,6 +364,7 @@ WITHOUT_EFFECT = {
         "hedge_ms",
         "cache",
         "dry_run",
+        "passages",  # each is a document of the call
     },
     Endpoint: {"fallbacks", "chain_secrets", "own_model"},  # its stamp has the files and the bound of a model
     Call: {"model", "fields", "score_label", "sends_top_n"},  # what plan.call takes from the endpoint

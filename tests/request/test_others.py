@@ -9,6 +9,7 @@ import pytest
 from clickhouse_rerank.errors import CallerError
 from clickhouse_rerank.providers import PROVIDERS, Option, Provider
 from clickhouse_rerank.request.others import Options, parse_object, parse_options
+from clickhouse_rerank.request.passages import rules
 
 
 def read(provider: str, text: str) -> Options:
@@ -83,7 +84,7 @@ SENTENCES = (
     (
         "BM25",
         '{"batch_size":2}',
-        "BM25 has no key 'batch_size' in others. Known keys: b, dry_run, k1, min_score, normalize.",
+        "BM25 has no key 'batch_size' in others. Known keys: b, dry_run, k1, min_score, normalize, passages.",
     ),
     ("BM25", '{"timeout_s":2}', "BM25 has no key 'timeout_s' in others."),
     ("BM25", '{"b":1.5}', "others.b must be at most 1."),
@@ -114,6 +115,7 @@ def fitting(option: Option) -> object:
         "boolean": True,
         "object": {"a": 1},
         "objects": [{"provider": "BM25"}],
+        "switch": {"size": 9},
     }[option.type]
 
 
@@ -127,6 +129,8 @@ def test_every_key_of_every_provider_is_taken(record: Provider) -> None:
             assert found.fields[option.field] == members[key]
         elif option.in_template:
             assert found.template_values[key] == members[key]
+        elif option.type == "switch":
+            assert getattr(found, key) == rules(members[key])
         else:
             assert getattr(found, key) == members[key]
 
