@@ -4,6 +4,7 @@ One step after the other: the provider's record, the key (`credential`), the var
 base_url, the options (`others`), the URL (`url`), and the same for each fallback.
 """
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,7 +14,7 @@ from ..config.models import Model
 from ..config.settings import Settings
 from ..errors import CallerError
 from ..providers import PROVIDERS, Provider, RequestLimits, find
-from ..providers.wires import QUESTION_WIRES, WIRES
+from ..providers.wires import QUESTION_WIRES, RANKING_WIRES, WIRES
 from ..types import Secret, did_you_mean
 from . import auth, credential, url
 from .others import Options, parse_object, parse_options
@@ -71,10 +72,21 @@ class Endpoint:
         return self.wire in QUESTION_WIRES
 
     @cached_property
+    def writes_order(self) -> bool:
+        """Whether a model writes the order of a few documents at a time, so that windows slide over a list."""
+        return self.wire in RANKING_WIRES
+
+    @cached_property
+    def most_document_bytes(self) -> int | None:
+        """What documents are cut to; None where they are sent whole."""
+        tokens = self.options.max_tokens_per_doc or self.provider.max_tokens_per_doc
+        return None if tokens is None else math.ceil(tokens * self.options.bytes_per_token)
+
+    @cached_property
     def is_listwise(self) -> bool:
         """Whether scores depend on the other documents of the request."""
-        if self.asks_questions:
-            return False
+        if self.asks_questions or self.writes_order:
+            return self.writes_order
         declared = self.options.listwise
         return self.provider.is_listwise(self.model) if declared is None else declared
 
@@ -153,7 +165,7 @@ def _endpoint(
         return _in_the_worker(record, parse_options(members, record, siblings), settings)
     choice = credential.choose(record, base_url, api_key, members, settings)
     base = url.parsed(record, choice.base_url)
-    record = record.variant(base.path if base else "", choice.members.get("wire"))
+    record = record.variant(base.path if base else "", choice.members)
     options = parse_options(choice.members, record, siblings)
     _check_model_args(record, options)
     target = url.destination(record, choice.base_url, options, uses_server_identity=choice.uses_server_identity)

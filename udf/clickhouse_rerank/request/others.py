@@ -43,6 +43,16 @@ class Options:
     """Milliseconds without an answer after which a request is sent a second time; None: never."""
     bytes_per_token: float = 3.0
     """What tokens are estimated with, where a request has a limit of tokens."""
+    method: str = "listwise"
+    """How a chat model ranks: listwise or pointwise."""
+    window: int = 20
+    """Documents that a chat model orders in one request."""
+    step: int | None = None
+    """By how many documents the next window is nearer to the front; None: by half a window."""
+    passes: int = 1
+    """How often the windows slide over the list."""
+    max_tokens_per_doc: int | None = None
+    """What a document is cut to; None: as the provider's record says."""
     batch_size: int | None = None
     """Documents per request, in place of the provider's limit."""
     min_score: float | None = None
@@ -128,6 +138,8 @@ def _check(key: str, value: object, option: Option) -> None:
         not re.fullmatch(option.pattern, str(value)) or {".", ".."} & set(str(value).split("/"))
     ):
         raise CallerError("BAD_OTHERS", f"others.{key} has characters that cannot stand there. Correct it.")
+    if isinstance(value, str) and value in option.refused:
+        raise CallerError("BAD_OTHERS", f"others.{key} cannot be {value} here. {option.refused[value]}.")
     if option.choices and value not in option.choices:
         raise CallerError("BAD_OTHERS", f"others.{key} must be one of {', '.join(option.choices)}.")
     if isinstance(value, int | float):

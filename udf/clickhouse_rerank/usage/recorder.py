@@ -68,6 +68,8 @@ class UsageLine:
     """Of these, second sendings of a slow request: see others.hedge_ms."""
     refused: int = 0
     """Documents that a decision model refused to judge."""
+    repaired: int = 0
+    """Answers of a chat model that were no clean order, and were read as far as they were one."""
     tokens: float = 0
     """Tokens that the provider says it charges."""
     search_units: float = 0
