@@ -78,9 +78,12 @@ CHAT = (
             "method": Option(
                 "text",
                 choices=("listwise",),
-                refused={
-                    "pointwise": "This API gives no probabilities of tokens. Take Chat with a model that has them"
-                },
+                refused=(
+                    (
+                        "pointwise",
+                        "This API gives no logprobs. Leave it out, or take a server that has them with Chat.",
+                    ),
+                ),
             ),
         },
     ),

@@ -119,7 +119,7 @@ def parse_options(members: Mapping[str, object], provider: Provider, siblings: C
                 f"{provider.name} has no key {key[:60]!r} in {place}.{did_you_mean(key, known)} "
                 f"Known keys: {', '.join(known)}.",
             )
-        _check(key, value, option)
+        _check(key, value, option, provider)
         if option.field:
             fields[option.field] = value
         elif option.in_template:
@@ -130,7 +130,7 @@ def parse_options(members: Mapping[str, object], provider: Provider, siblings: C
     return make(**values, fields=fields, template_values=template_values)
 
 
-def _check(key: str, value: object, option: Option) -> None:
+def _check(key: str, value: object, option: Option, provider: Provider) -> None:
     is_typed = type(value) in _TYPES[option.type]
     if not is_typed or (isinstance(value, list) and not all(isinstance(item, dict) for item in value)):
         raise CallerError("BAD_OTHERS", f"others.{key} must be {_ARTICLES[option.type]}.")
@@ -138,8 +138,9 @@ def _check(key: str, value: object, option: Option) -> None:
         not re.fullmatch(option.pattern, str(value)) or {".", ".."} & set(str(value).split("/"))
     ):
         raise CallerError("BAD_OTHERS", f"others.{key} has characters that cannot stand there. Correct it.")
-    if isinstance(value, str) and value in option.refused:
-        raise CallerError("BAD_OTHERS", f"others.{key} cannot be {value} here. {option.refused[value]}.")
+    for refused, why in option.refused:
+        if value == refused:
+            raise CallerError("BAD_OTHERS", f"others.{key} cannot be {value} with {provider.name}. {why}")
     if option.choices and value not in option.choices:
         raise CallerError("BAD_OTHERS", f"others.{key} must be one of {', '.join(option.choices)}.")
     if isinstance(value, int | float):

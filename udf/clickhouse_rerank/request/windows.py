@@ -1,10 +1,9 @@
 """Windows that slide over a list, for a model that orders a few documents at a time. Pure.
 
 A window holds `window` documents of the order so far. The first stands at the end of the list, each next one `step`
-documents before it, and the last at the beginning: what is best in a window is in the next one too, so that the best of
-the list reaches the front. 100 documents in windows of 20 by 10 are 9 requests. This is the arithmetic of RankGPT and
-RankLLM, but for lists whose length is no multiple of the step: there, they ask once more about documents that the window
-at the beginning had.
+documents before it, and the last at the beginning. What is best in a window is in the next one too, and so reaches the
+front. 100 documents in windows of 20 by 10 are 9 requests. This is the arithmetic of RankGPT and RankLLM, but for lists
+whose length is no multiple of the step: those ask once more about documents that the window at the beginning had.
 """
 
 from collections.abc import Iterator, Sequence

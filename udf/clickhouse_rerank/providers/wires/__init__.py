@@ -94,7 +94,8 @@ WIRES: dict[str, Wire] = {
 }
 
 QUESTION_WIRES = frozenset(("systemone", "decisions", "gemini_decisions", "chat_question"))
-"""Wires of decision models and of chat models that answer yes or no, which ask a question of each document and may refuse to answer it."""
+"""Wires of decision models, and of chat models that answer yes or no: they ask a question of each document, and the
+model may refuse to answer it."""
 
 
 def encoded(wire: Wire, call: Call) -> bytes:

@@ -77,5 +77,5 @@ def _read(entries: list[object]) -> Iterator[tuple[str, float]]:
     for entry in entries:
         if isinstance(entry, dict):
             token, logprob = entry.get("token"), entry.get("logprob")
-            if isinstance(token, str) and type(logprob) in (int, float) and logprob <= 0.01:
+            if isinstance(token, str) and isinstance(logprob, int | float) and logprob <= 0.01:
                 yield token, math.exp(logprob)

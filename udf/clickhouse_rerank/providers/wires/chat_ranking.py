@@ -2,8 +2,8 @@
 
 Source: OpenAI's API reference, `/v1/chat/completions`, and openai-python 3.57, `chat.completions`. Servers that copy
 it (vLLM, SGLang, llama.cpp, Ollama, LiteLLM, OpenRouter, Mistral, Groq) take `response_format` of the type
-`json_schema`; some only for some models, some without enforcing it, so that the answer is read as text anyway. No limit of tokens is sent: models
-that think count their thoughts in it, and its name differs (`max_tokens`, `max_completion_tokens`).
+`json_schema`; some only for some models, and some without enforcing it, so that the answer is read as text anyway. No
+limit of tokens is sent: models that think count their thoughts in it, and its name differs between servers.
 """
 
 from collections.abc import Mapping
