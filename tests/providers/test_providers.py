@@ -14,11 +14,11 @@ from clickhouse_rerank.providers.base_url import parse_url
 from clickhouse_rerank.providers.wires import QUESTION_WIRES, RANKING_WIRES, WIRES
 
 NAMES = {
-    "Anthropic", "Azure", "Bedrock", "BM25", "Chat", "Cloudflare", "Cohere", "Contextual", "CrossEncoder", "Custom", "DashScope",
-    "DeepInfra", "Elasticsearch", "Fireworks", "Gemini", "Google", "HuggingFace", "Infinity", "Jina", "LiteLLM",
-    "LlamaCpp", "LocalAI", "Mixedbread", "Nebius", "NIM", "NVIDIA", "Ollama", "OpenAI", "OpenRouter", "Pinecone",
-    "SageMaker", "SGLang", "SiliconFlow", "TEI", "Together", "TypeSafe", "Vercel", "vLLM", "Voyage", "Xinference",
-    "ZeroEntropy",
+    "Anthropic", "Azure", "Bedrock", "BM25", "Chat", "Cloudflare", "Cohere", "Contextual", "CrossEncoder", "Custom",
+    "DashScope", "DeepInfra", "Elasticsearch", "Fireworks", "Gemini", "Google", "HuggingFace", "Infinity", "Jina",
+    "LiteLLM", "LlamaCpp", "LocalAI", "Mixedbread", "Nebius", "NIM", "NVIDIA", "Ollama", "OpenAI", "OpenRouter",
+    "Pinecone", "SageMaker", "SGLang", "SiliconFlow", "TEI", "Together", "TypeSafe", "Vercel", "vLLM", "Voyage",
+    "Xinference", "ZeroEntropy",
 }  # fmt: skip
 
 RECORDS = [(record.name, record) for record in PROVIDERS.values()]
