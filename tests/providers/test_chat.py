@@ -98,6 +98,7 @@ ANSWERS: list[tuple[str, str, list[int], int]] = [
 
 @both
 @pytest.mark.parametrize(("text", "order", "repaired"), [one[1:] for one in ANSWERS], ids=[one[0] for one in ANSWERS])
+@pytest.mark.fault("F76")
 def test_what_a_model_writes_is_read(provider: Provider, name: str, text: str, order: list[int], repaired: int) -> None:
     """Whatever stands around the numbers; the first mention counts, and what is left out keeps its order behind."""
     answers(provider, text)
@@ -132,6 +133,7 @@ NOTHING = (
 
 
 @pytest.mark.parametrize("text", NOTHING)
+@pytest.mark.fault("F77")
 def test_an_answer_without_a_usable_number_is_an_error(provider: Provider, text: str) -> None:
     """One sentence that says what to change; a fallback is asked."""
     answers(provider, text)
@@ -158,6 +160,7 @@ EMPTY: list[tuple[str, Reply, str]] = [
 
 
 @pytest.mark.parametrize(("name", "reply", "says"), EMPTY)
+@pytest.mark.fault("F77")
 def test_an_answer_without_text_is_an_error(provider: Provider, name: str, reply: Reply, says: str) -> None:
     """A model that thought until its limit is told from a server that is none."""
     provider.reset(lambda _: reply)
@@ -185,6 +188,7 @@ REFUSALS: list[tuple[str, Reply]] = [
 
 
 @pytest.mark.parametrize(("name", "reply"), REFUSALS)
+@pytest.mark.fault("F77")
 def test_in_sql_a_refusal_is_an_error_that_a_fallback_catches(
     sql: Sql, provider: Provider, name: str, reply: Reply
 ) -> None:
@@ -208,6 +212,7 @@ texts = st.lists(pieces, min_size=1, max_size=8).map("".join).filter(lambda text
 
 
 @given(texts, st.lists(texts, min_size=1, max_size=6))
+@pytest.mark.fault("F78")
 def test_no_document_closes_its_tag(question: str, documents: list[str]) -> None:
     """A reader of the prompt finds each document whole and under its own number, whatever stands in it."""
     prompt = rankings.prompt(Call(question, documents, len(documents), "m", {}))
@@ -225,6 +230,7 @@ def test_tags_of_many_numbers_are_found_at_once() -> None:
 
 
 @both
+@pytest.mark.fault("F78")
 def test_a_document_that_gives_orders_moves_no_other(provider: Provider, name: str) -> None:
     """The model obeys the text of a document for that document: the others keep their order among themselves."""
 
@@ -428,6 +434,8 @@ LIMITED: list[tuple[str, int, dict[str, str]]] = [
 
 @both
 @pytest.mark.parametrize(("status", "headers"), [one[1:] for one in LIMITED], ids=[one[0] for one in LIMITED])
+@pytest.mark.fault("F9")
+@pytest.mark.fault("F12")
 def test_in_sql_a_window_that_is_refused_for_now_is_asked_again(
     sql: Sql, provider: Provider, name: str, status: int, headers: dict[str, str]
 ) -> None:
@@ -471,6 +479,11 @@ ERRORS: list[tuple[str, int, object, str, str]] = [
 
 
 @pytest.mark.parametrize(("name", "status", "body", "expected", "says"), ERRORS)
+@pytest.mark.fault("F1")
+@pytest.mark.fault("F2")
+@pytest.mark.fault("F3")
+@pytest.mark.fault("F4")
+@pytest.mark.fault("F6")
 def test_the_errors_of_both_apis(
     provider: Provider, name: str, status: int, body: object, expected: str, says: str
 ) -> None:
@@ -480,6 +493,7 @@ def test_the_errors_of_both_apis(
     assert code(error) == expected and says in str(error)
 
 
+@pytest.mark.fault("F79")
 def test_one_failed_window_fails_the_row(provider: Provider) -> None:
     """The windows behind it are not asked; on_error applies to the row."""
     model = served(by_number)
@@ -492,6 +506,8 @@ def test_one_failed_window_fails_the_row(provider: Provider) -> None:
     assert [index for index, _ in found] == [0, 1]
 
 
+@pytest.mark.fault("F18")
+@pytest.mark.fault("F79")
 def test_the_deadline_is_that_of_all_windows(provider: Provider) -> None:
     """Each window is in time, all of them are not; the sentence says the whole time. Waiting in line does not count."""
     model = served(by_number)
