@@ -84,7 +84,7 @@ def check(request: Request) -> None:
     else:
         assert request.path.endswith("/messages") and set(body) <= MESSAGES and roles == ["user"]
         assert type(body["max_tokens"]) is int and isinstance(body["system"], str)
-        assert request.headers["anthropic-version"] == "2023-06-01" and "authorization" not in request.headers
+        assert request.headers["anthropic-version"] == "2026-10-21" and "authorization" in request.headers
         config = body.get("output_config", {})
         assert set(config) <= {"format", "effort"}
         if "format" in config:

@@ -135,8 +135,8 @@ CODES: dict[str, Code] = {
     "PROVIDER": Code(
         "The provider failed (5xx, 408).",
         "The API or the server is down, overloaded or broken. The request was sent up to three times, or six times "
-        "if the provider answers nearly all others. Or a decision model refused to judge every document, or a chat model "
-        "to rank them.",
+        "if the provider answers nearly all others. Or a decision model refused to judge every document, or a chat "
+        "model to rank them.",
         "Try again later, or set a `fallback`. The message quotes the provider.",
     ),
     "REDIRECT": Code(
