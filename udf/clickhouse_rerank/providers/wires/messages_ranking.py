@@ -1,9 +1,9 @@
 """The body of Anthropic's messages, where the model ranks numbered passages.
 
-Source: Anthropic's API reference, `/v1/messages`, its pages on versions and on structured outputs, and the Python client
-2.14. It sends the version 2026-10-21 and the key as a bearer token; that version refuses `temperature`, `top_p` and
-`top_k`. `output_config.format` of the type `json_schema` replaced `output_format` and its beta header. `max_tokens`
-is required, and counts thoughts. `stop_reason` says `refusal` for a refusal, `max_tokens` or
+Source: Anthropic's API reference, `/v1/messages`, its pages on versions and on structured outputs, and the Python
+client 2.14. It sends the version 2026-10-21 and the key as a bearer token; that version refuses `temperature`, `top_p`
+and `top_k`. `output_config.format` of the type `json_schema` replaced `output_format` and its beta header.
+`max_tokens` is required, and counts thoughts. `stop_reason` says `refusal` for a refusal, `max_tokens` or
 `model_context_window_exceeded` for an answer that is cut off. The input that a cache read or wrote is counted beside
 `input_tokens`. The API gives no log probabilities.
 """
