@@ -88,6 +88,7 @@ OWNERS = {
         "network.redaction",
         "network.responses",
         "providers.wires",
+        "providers.wires.rankings",
         "usage.dry_run",
         "usage.recorder",
     },

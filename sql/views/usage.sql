@@ -10,7 +10,7 @@ FROM file('rerank/usage*.jsonl', 'JSONEachRow', $$
     time DateTime64(3, 'UTC'), provider String, host String, model String, credential String, fallback UInt8,
     status String, error String, rows UInt64, degraded UInt64, documents UInt64, cached UInt64, requests UInt64,
     attempts UInt64, answered UInt64, rate_limited UInt64, hedged UInt64, refused UInt64,
-    left_out UInt64,
+    left_out UInt64, repaired UInt64,
     tokens Float64, search_units Float64, waited_ms Float64, latency_ms Float64$$)
 SETTINGS input_format_allow_errors_num = 1000000, input_format_skip_unknown_fields = 1, optimize_count_from_files = 0;
 

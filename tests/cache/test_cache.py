@@ -346,7 +346,8 @@ def test_texts_that_look_alike_to_the_provider_are_told_apart(provider: Provider
 # A new field changes scores, who may see them, or neither: decide, and put it into the key or here.
 IN_KEY = {
     Options: {"model", "model_args", "wire", "score_label", "access_key_id", "region_name", "session_token"}
-    | {"endpoint_url", "fields", "template_values", "listwise"},
+    | {"endpoint_url", "fields", "template_values", "listwise"}
+    | {"window", "step", "passes", "max_tokens_per_doc", "bytes_per_token"},
     Endpoint: {"provider", "url", "key", "options", "model", "headers", "credential", "uses_server_identity"}
     | {"stamp"},
     Call: {"query", "documents", "top_n"},
@@ -355,7 +356,7 @@ WITHOUT_EFFECT = {
     Options: {
         "timeout_s",
         "deadline_s",
-        "bytes_per_token",
+        "method",  # the wire says it
         "batch_size",
         "min_score",
         "normalize",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from clickhouse_rerank.commands.embedded_engine import Engine
 
-from . import cross_encoders, decisions, infinity, litellm, llama_cpp, measures, moto, sagemaker
+from . import chat, cross_encoders, decisions, infinity, litellm, llama_cpp, measures, moto, sagemaker
 from .checks import Checks
 from .environment import SkippedError
 from .server import NotStartedError
@@ -21,6 +21,7 @@ PEERS: Mapping[str, Callable[[Checks], None]] = {
     "moto": moto.check,
     "llama.cpp": llama_cpp.check,
     "decisions": decisions.check,
+    "chat": chat.check,
     "sentence-transformers": cross_encoders.check,
     "measures": measures.check,
 }

@@ -11,18 +11,20 @@ from clickhouse_rerank.commands import cli, functions, providers
 from clickhouse_rerank.errors import CODES
 from clickhouse_rerank.providers import PROVIDERS, Provider, RequestLimits
 from clickhouse_rerank.providers.base_url import parse_url
-from clickhouse_rerank.providers.wires import QUESTION_WIRES, WIRES
+from clickhouse_rerank.providers.wires import QUESTION_WIRES, RANKING_WIRES, WIRES
 
 NAMES = {
-    "Azure", "Bedrock", "BM25", "Cloudflare", "Cohere", "Contextual", "CrossEncoder", "Custom", "DashScope",
-    "DeepInfra", "Elasticsearch", "Fireworks", "Gemini", "Google", "HuggingFace", "Infinity", "Jina", "LiteLLM",
-    "LlamaCpp", "LocalAI", "Mixedbread", "Nebius", "NIM", "NVIDIA", "Ollama", "OpenAI", "OpenRouter", "Pinecone",
-    "SageMaker", "SGLang", "SiliconFlow", "TEI", "Together", "TypeSafe", "Vercel", "vLLM", "Voyage", "Xinference",
-    "ZeroEntropy",
+    "Anthropic", "Azure", "Bedrock", "BM25", "Chat", "Cloudflare", "Cohere", "Contextual", "CrossEncoder", "Custom",
+    "DashScope", "DeepInfra", "Elasticsearch", "Fireworks", "Gemini", "Google", "HuggingFace", "Infinity", "Jina",
+    "LiteLLM", "LlamaCpp", "LocalAI", "Mixedbread", "Nebius", "NIM", "NVIDIA", "Ollama", "OpenAI", "OpenRouter",
+    "Pinecone", "SageMaker", "SGLang", "SiliconFlow", "TEI", "Together", "TypeSafe", "Vercel", "vLLM", "Voyage",
+    "Xinference", "ZeroEntropy",
 }  # fmt: skip
 
 RECORDS = [(record.name, record) for record in PROVIDERS.values()]
 RECORDS += [(f"{name} at {part}", variant) for name, record in list(RECORDS) for part, variant in record.variants]
+RECORDS += [(f"{name}, {how}", variant) for name, record in list(RECORDS) for how, variant in record.by_method.items()]
+CHAT_WIRES = {"chat_question", *RANKING_WIRES}
 
 
 def test_who_is_there() -> None:
@@ -60,7 +62,11 @@ def test_a_record_is_consistent(record: Provider) -> None:
     assert record.model not in record.retired
     assert not record.needs_model or (not record.model and "model" in record.options)
     assert record.env == "" or record.url
-    assert ("batch_size" in record.options) == (record.key != "none")
+    # a chat model has a window or one document in a request
+    assert ("batch_size" in record.options) == (record.key != "none" and record.wire not in CHAT_WIRES)
+    assert set(record.by_method) < set(record.options["method"].choices if record.by_method else {""})
+    assert ("window" in record.options) == (record.wire in RANKING_WIRES)
+    assert (record.max_tokens_per_doc is not None) == (record.wire in CHAT_WIRES)
 
 
 @pytest.mark.parametrize("record", [record for record in PROVIDERS.values() if record.url and record.path != "/"])

@@ -226,6 +226,18 @@ def _set(items: list[Any], keys: tuple[str, ...], value: Any) -> None:
             items[0] = value
 
 
+def malformed_writings(answer: Any) -> Iterator[tuple[str, Any]]:
+    """(what is wrong, a recorded answer of a chat model made wrong in that way)."""
+    for wrong in ({}, [], None, "text", 1, {"choices": None}, {"choices": []}, {"choices": [None]}, {"content": None}):
+        yield f"is {wrong!r}", wrong
+    place, member = (
+        (answer["content"][0], "text") if "content" in answer else (answer["choices"][0]["message"], "content")
+    )
+    for text in (None, "", " ", "none of them", '{"ranking": []}', '{"ranking": [0, 4]}'):
+        place[member] = text
+        yield f"writes {text!r}", answer
+
+
 @pytest.mark.parametrize("case", [case for case in cases(failed=False) if len(case.values[0].exchanges) == 1])
 def test_a_recorded_answer_made_wrong_is_refused(case: Case) -> None:
     """Missing, repeated and foreign entries and scores that are no finite numbers never become a ranking."""
@@ -235,7 +247,14 @@ def test_a_recorded_answer_made_wrong_is_refused(case: Case) -> None:
     read = WIRES[endpoint.wire].scores
     if not endpoint.asks_questions:
         assert len(read(answer, call)) >= row.top_k
-    for what, wrong in malformed_decisions(answer) if endpoint.asks_questions else malformed(answer):
+    if endpoint.wire == "chat_question":
+        answer["choices"][0]["logprobs"] = None
+        made = iter((("has no logprobs", answer),))
+    elif endpoint.writes_order:
+        made = malformed_writings(answer)
+    else:
+        made = malformed_decisions(answer) if endpoint.asks_questions else malformed(answer)
+    for what, wrong in made:
         with pytest.raises(MalformedError):
             pytest.fail(f"{what}: {read(wrong, call)}")
 

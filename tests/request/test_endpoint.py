@@ -151,7 +151,7 @@ MISSPELLED = (
     ("BM-52", "BM25"),
     ("", ""),
     ("OpenAI?", "OpenAI"),
-    ("Anthropic", ""),
+    ("Perplexity", ""),
     ("Cohere" * 7, ""),  # longer than any name: not a misspelled one
 )
 

@@ -90,7 +90,7 @@ def test_every_provider_that_is_asked_takes_it() -> None:
             for how in (True, False):
                 assert resolved(record.name, base_url, listwise=how).is_listwise is how
     assert {record.name for record in PROVIDERS.values() if "listwise" not in record.options} == {
-        "BM25", "Cloudflare", "CrossEncoder", "Gemini", "Ollama", "OpenAI", "SGLang", "TypeSafe",
+        "Anthropic", "BM25", "Chat", "Cloudflare", "CrossEncoder", "Gemini", "Ollama", "OpenAI", "SGLang", "TypeSafe",
     }  # fmt: skip
     with pytest.raises(CallerError, match="BM25 has no key 'listwise' in others"):
         resolve("BM25", "", "", '{"listwise":true}', Settings())

@@ -94,6 +94,10 @@ FAULTS = {
     "F73": "One key fails beside another of the same host",
     "F74": "kill -9 of the engine",
     "F75": "A machine without a free processor",
+    "F76": "A chat model that writes fences, prose, or numbers that are repeated, missing or foreign",
+    "F77": "A chat model that refuses, writes no order, or stops at its limit of tokens",
+    "F78": "A document that gives orders to a chat model, or imitates the prompt",
+    "F79": "A window that fails in the middle of a list",
 }
 
 ELSEWHERE = {

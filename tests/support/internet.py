@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import chat_model
 import decision_model
 from provider import Provider, Reply, Request, overlap
 from proxy import Proxy
@@ -40,6 +42,10 @@ def answer(request: Request) -> Reply:
 def _read(body: Any) -> tuple[str, list[str], Callable[[Scored], Any]]:
     """(query, documents, what to answer) of any provider's body."""
     match body:
+        case {"messages": _, "logprobs": True}:
+            return _yes_or_no(body)
+        case {"messages": _}:
+            return chat_model.query(body), chat_model.passages(body), lambda scored: _ordered(body, scored)
         case {"questions": _}:
             return _decision(body)
         case {"texts": texts}:
@@ -86,6 +92,23 @@ def _decision(body: Any) -> tuple[str, list[str], Callable[[Scored], Any]]:
         return decision_model.answer(body, {names[at]: value for at, value in scored}, tokens=100)
 
     return body.get("state", body.get("input")), list(documents.values()), shaped
+
+
+def _ordered(body: Any, scored: Scored) -> Any:
+    """What a chat model writes: the numbers of the passages."""
+    text = chat_model.ranking(at + 1 for at, _ in sorted(scored, key=lambda pair: -pair[1]))
+    return (chat_model.message if "max_tokens" in body else chat_model.completion)(text).json
+
+
+def _yes_or_no(body: Any) -> tuple[str, list[str], Callable[[Scored], Any]]:
+    """The same where a chat model answers with a word."""
+    query, _, rest = chat_model.prompt(body).removeprefix("Query:\n").partition("\n\n")
+
+    def shaped(scored: Scored) -> Any:
+        value = min(0.99, max(0.01, scored[0][1]))
+        return chat_model.said({"Yes": math.log(value), "No": math.log(1 - value)}).json
+
+    return query, [rest.rpartition("Document:\n")[2]], shaped
 
 
 class Internet:

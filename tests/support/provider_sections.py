@@ -28,6 +28,8 @@ _EXAMPLES: Mapping[str, Example] = {
     "Google": Example(others={"project": "my-project"}),
     "Cloudflare": Example(others={"account_id": "0123456789abcdef"}),
     "Ollama": Example("http://localhost:11434", {"model": "nimble"}),
+    "Chat": Example("http://localhost:8000/v1", {"model": "Qwen/Qwen3-8B"}),
+    "Anthropic": Example(others={"model": "claude-haiku-4-5"}),
     "SGLang": Example("http://localhost:30000"),
     "SageMaker": Example("my-reranker", _AWS),
     "Bedrock": Example(others=_AWS),
@@ -61,7 +63,7 @@ def described(option: Option) -> str:
 def own_keys(record: Provider) -> str:
     """The keys of `others` that only some providers accept, as text; "" for none."""
     known = dict(record.options)
-    for _, variant in record.variants:
+    for _, variant in (*record.variants, *record.by_method.items()):
         known |= variant.options
     return ", ".join(f"`{key}` ({described(option)})" for key, option in known.items() if key not in _COMMON)
 

@@ -12,7 +12,9 @@ AWS = {"access_key_id": "AKID", "region_name": "eu-central-1"}
 
 
 NEEDED: Mapping[str, Mapping[str, object]] = {
+    "Anthropic": {"model": "m"},
     "Bedrock": AWS,
+    "Chat": {"model": "m"},
     "SageMaker": AWS,
     "Cloudflare": {"account_id": "a1b2"},
     "Google": {"project": "my-project"},

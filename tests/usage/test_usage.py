@@ -327,6 +327,7 @@ BILLED = {
     "Mixedbread": (60, 0), "NIM": (60, 0), "NVIDIA": (60, 0), "Nebius": (65, 0), "OpenRouter": (60, 1),
     "Pinecone": (0, 1), "SiliconFlow": (60, 0), "Together": (60, 0), "Vercel": (0, 1), "Voyage": (26, 0),
     "ZeroEntropy": (90, 0), "vLLM": (56, 0), "TypeSafe": (296, 0), "OpenAI": (296, 0), "Gemini": (296, 0),
+    "Chat": (120, 0), "Anthropic": (120, 0),
     "Cloudflare": (296, 0), "Ollama": (296, 0), "SGLang": (296, 0),
 }  # fmt: skip
 """(tokens, search units) in the recorded answers of those who say any."""

@@ -135,7 +135,8 @@ CODES: dict[str, Code] = {
     "PROVIDER": Code(
         "The provider failed (5xx, 408).",
         "The API or the server is down, overloaded or broken. The request was sent up to three times, or six times "
-        "if the provider answers nearly all others. Or a decision model refused to judge every document.",
+        "if the provider answers nearly all others. Or a decision model refused to judge every document, or a chat "
+        "model to rank them.",
         "Try again later, or set a `fallback`. The message quotes the provider.",
     ),
     "REDIRECT": Code(
@@ -146,7 +147,7 @@ CODES: dict[str, Code] = {
     "PROTOCOL": Code(
         "The answer does not have the format of this API.",
         "`base_url` is not a rerank endpoint, belongs to another provider, or leads to a login page. Or the answer is "
-        "cut off, or documents are missing or repeated in it.",
+        "cut off, or documents are missing or repeated in it. Or a chat model names no document.",
         "Check that `base_url` is a rerank endpoint and that `provider` is the API it speaks.",
     ),
     "TIMEOUT": Code(

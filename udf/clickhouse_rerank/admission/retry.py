@@ -21,6 +21,10 @@ ATTEMPTS_OF_HEALTHY = 6
 _BASE_S = 0.25
 _MAX_BACKOFF_S = 8.0
 _SECONDS = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,9})?")
+_DURATION = re.compile(
+    r"(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m(?!s))?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)s)?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)ms)?"
+)
+_RESET = "x-ratelimit-reset-"
 _RATE_LIMIT_WINDOW = re.compile(r"\bt=([0-9]{1,10})\b")
 
 
@@ -75,7 +79,26 @@ def hinted_s(headers: Mapping[str, str], now_s: float) -> float | None:
         # A small number counts seconds from now, a large one is Unix time.
         return reset if reset < 86_400 * 365 else _until(reset, now_s)
     window = _RATE_LIMIT_WINDOW.search(headers.get("ratelimit", ""))
-    return float(window[1]) if window else None
+    return float(window[1]) if window else _until_refilled(headers)
+
+
+def _until_refilled(headers: Mapping[str, str]) -> float | None:
+    """Seconds until all allowances that are used up are full again, as `x-ratelimit-reset-requests: 6m0s` says it.
+
+    APIs of chat completions count requests and tokens. Those of which some remain do not matter.
+    """
+    names = [name.removeprefix(_RESET) for name in headers if name.startswith(_RESET)]
+    used_up = [name for name in names if headers.get(f"x-ratelimit-remaining-{name}") == "0"]
+    waits = [_duration(headers[_RESET + name]) for name in used_up]
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def _duration(text: str) -> float | None:
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or not any(match.groups()):
+        return None
+    hours, minutes, seconds, milliseconds = (float(number or 0) for number in match.groups())
+    return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
 
 
 def _seconds(text: str | None) -> float | None:

@@ -58,6 +58,8 @@ def endpoint_bytes(endpoint: Endpoint) -> bytes:
             options.region_name,
             endpoint.credential if endpoint.uses_server_identity else "",
             str(endpoint.is_listwise),
+            str((options.window, options.step, options.passes) if endpoint.writes_order else None),
+            str(endpoint.most_document_bytes),
             endpoint.stamp,
         )
     )

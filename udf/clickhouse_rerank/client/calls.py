@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ..admission.deadline import Deadline
 from ..errors import RequestRejectedError
-from ..request import plan, ranking
+from ..request import plan, ranking, windows
 from ..request.endpoint import Endpoint
 from ..types import Call, CallScores, Scores
 from ..usage.recorder import UsageLine
@@ -24,16 +24,39 @@ class Calls:
         self._max_request_bytes = max_request_bytes
 
     def parts(self, call: Call, endpoint: Endpoint) -> Sequence[plan.Part]:
-        """The requests of a call. Errors: RequestRejectedError or CallerError for what does not fit into requests."""
-        parts = plan.parts(call, endpoint)
+        """The requests of a call; for a model that writes an order, as they are if it leaves every window as it is.
+
+        Errors: RequestRejectedError or CallerError for what does not fit into requests.
+        """
+        count = len(call.documents)
+        if endpoint.writes_order:
+            found = windows.windows(count, endpoint)
+            parts = [windows.part(call, range(count), window, endpoint) for window in found]
+        else:
+            parts = plan.parts(call, endpoint)
         plan.check_sizes(parts, self._max_request_bytes)
         return parts
 
     async def scores(self, call: Call, endpoint: Endpoint, deadline: Deadline, line: UsageLine) -> CallScores:
         """What the endpoint answers to a call, in as many requests as it takes."""
+        if endpoint.writes_order:
+            return await self._ordered(call, endpoint, deadline, line)
         parts = self.parts(call, endpoint)
         line.requests += len(parts)
         return ranking.gathered(parts, await self._answers(parts, endpoint, deadline, line))
+
+    async def _ordered(self, call: Call, endpoint: Endpoint, deadline: Deadline, line: UsageLine) -> CallScores:
+        """The same of a model that writes an order: one request after the other, each about what the last one left."""
+        order: Sequence[int] = range(len(call.documents))
+        found = windows.windows(len(order), endpoint)
+        line.requests += len(found)
+        for window in found:
+            part = windows.part(call, order, window, endpoint)
+            plan.check_sizes([part], self._max_request_bytes)
+            answer = await self._client.scores(part, endpoint, deadline, line)
+            order = windows.moved(order, window, answer, endpoint)
+            deadline.pause()
+        return windows.scores(order)
 
     async def _answers(
         self, parts: Sequence[plan.Part], endpoint: Endpoint, deadline: Deadline, line: UsageLine

@@ -23,7 +23,7 @@ from ..errors import ProviderFailedError, RerankError
 from ..network import responses
 from ..network.http import HttpTransport
 from ..network.transport import Response, Transport
-from ..providers.wires import WIRES, MalformedError
+from ..providers.wires import RANKING_WIRES, WIRES, MalformedError
 from ..request.endpoint import Endpoint
 from ..request.plan import Part
 from ..types import BilledUnits, Scores
@@ -49,6 +49,8 @@ class _Attempt:
     """Whether a response came, whatever it says."""
     billed: BilledUnits = _NOTHING_BILLED
     scores: Scores | None = None
+    is_repaired: bool = False
+    """Whether the scores come from an answer in another form than was asked for."""
     error: RerankError | None = None
 
     def read(self, response: Response, part: Part, endpoint: Endpoint) -> None:
@@ -59,15 +61,14 @@ class _Attempt:
             payload = responses.payload(response, endpoint, part.call)
             self.billed = wire.billed_units(payload, response.headers)
             self.scores = wire.scores(payload, part.call)
+            self.is_repaired = endpoint.writes_order and RANKING_WIRES[endpoint.wire].is_repaired(payload, part.call)
         except ProviderFailedError as error:
             if error.wait_s is None:
                 error.wait_s = retry.hinted_s(response.headers, time.time())
             raise
         except MalformedError as error:
             name = endpoint.provider.name
-            raise ProviderFailedError(
-                "PROTOCOL", f"The answer of {name} {error}. Check that base_url is a rerank endpoint."
-            ) from None
+            raise ProviderFailedError("PROTOCOL", f"The answer of {name} {error}. {error.remedy}") from None
         self.outcome = Outcome.ANSWERED
 
     def fail(self, error: RerankError) -> None:
@@ -119,7 +120,9 @@ class Client:
         Errors: RerankError; TIMEOUT at the deadline.
         """
         admission = self._admissions.of(endpoint.url, endpoint.key.reveal(), endpoint.host)
-        ticket = admission.ticket()
+        ticket = admission.ticket() if deadline.ticket is None else deadline.ticket
+        if endpoint.writes_order:
+            deadline.ticket = ticket  # the next window of the row comes before the rows behind it
         request = _Request(part, endpoint, deadline, admission, line)
         patience = deadline.patience or Deadline(self._limits.rate_limit_wait_s)
         while True:
@@ -191,6 +194,7 @@ class Client:
     def _report(self, request: _Request, attempt: _Attempt) -> None:
         request.admission.report(attempt.outcome, attempt.sent_at, attempt.error)
         if attempt.sent_at:
+            request.line.repaired += attempt.is_repaired
             request.line.end_request(
                 attempt.sent,
                 attempt.billed,

@@ -8,6 +8,7 @@ folder of recorded request and response pairs in tests/providers/recorded_pairs.
 from collections.abc import Mapping
 
 from .aws import AWS
+from .chat import CHAT
 from .decisions import DECISIONS, with_decisions
 from .hosted import HOSTED
 from .huggingface import HUGGINGFACE
@@ -17,7 +18,8 @@ from .self_hosted import SELF_HOSTED
 __all__ = ["PROVIDERS", "RERANK_PATHS", "AwsService", "Option", "Provider", "RequestLimits", "find"]
 
 PROVIDERS: Mapping[str, Provider] = {
-    record.name.lower(): with_decisions(record) for record in (*HOSTED, *DECISIONS, *HUGGINGFACE, *AWS, *SELF_HOSTED)
+    record.name.lower(): with_decisions(record)
+    for record in (*HOSTED, *DECISIONS, *CHAT, *HUGGINGFACE, *AWS, *SELF_HOSTED)
 }
 """Lower-case name -> record."""
 

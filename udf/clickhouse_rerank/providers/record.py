@@ -29,6 +29,8 @@ class Option:
     """Fills {its name} in the URL and header templates of the record instead of becoming a request field."""
     default: str = ""
     """What fills a template when the key is absent; "" when there is no default."""
+    refused: tuple[tuple[str, str], ...] = ()
+    """(value that another provider takes, the sentence that says why this one cannot and what to do)."""
     pattern: str = r"[A-Za-z0-9._~:@-]{1,200}"
     """Regular expression that a value for a template must match."""
 
@@ -126,6 +128,8 @@ class Provider:
     """Wire that others.wire may name -> limits of a request that it adds to `limits`."""
     options: Mapping[str, Option] = field(default_factory=dict)
     """Keys of `others` that the provider takes."""
+    max_tokens_per_doc: int | None = None
+    """What a document is cut to, unless others.max_tokens_per_doc says otherwise; None: documents are sent whole."""
     fixed: Mapping[str, object] = field(default_factory=dict)
     """Members of every request's body."""
     takes_top_n: bool = True
@@ -138,16 +142,20 @@ class Provider:
     """(part of a path, the record that holds where base_url's path has that part)."""
     by_wire: Mapping[str, "Provider"] = field(default_factory=dict)
     """Wire that others.wire may name -> the record that holds then."""
+    by_method: Mapping[str, "Provider"] = field(default_factory=dict)
+    """Value of others.method -> the record that holds then."""
 
     @property
     def is_local(self) -> bool:
         """Whether it scores in the worker: no URL, no key, no request."""
         return not self.wire
 
-    def variant(self, path: str, wire: object = "") -> "Provider":
-        """The record that is spoken to at a base_url with this path, or in the wire that `others` name."""
-        if isinstance(wire, str) and wire in self.by_wire:
-            return self.by_wire[wire]
+    def variant(self, path: str, others: Mapping[str, object]) -> "Provider":
+        """The record that is spoken to at a base_url with this path, or in the wire or by the method of `others`."""
+        for name, records in (("wire", self.by_wire), ("method", self.by_method)):
+            chosen = others.get(name)
+            if isinstance(chosen, str) and chosen in records:
+                return records[chosen]
         for part, variant in self.variants:
             if part in path + "/":
                 return variant

@@ -5,7 +5,7 @@ from dataclasses import replace
 from .error_rules import LOADING, TOO_LARGE, WRONG_KEY, ErrorRule
 from .record import RERANK_PATHS, Option, Provider, RequestLimits
 from .shared_options import COMMON, NETWORK, NETWORK_MODEL
-from .wires import WIRES
+from .wires import RANKING_WIRES, WIRES
 
 TEI_LIMITS = RequestLimits(documents=32, body_bytes=2_000_000)
 """What text-embeddings-inference takes unless it is started with other numbers."""
@@ -24,6 +24,9 @@ _LITELLM_ERRORS = (ErrorRule(WRONG_KEY, statuses=(400,), name=r"^(?:auth_error|n
 
 _GATEWAY_ERRORS = (*_LITELLM_ERRORS, *_LOCALAI_ERRORS)
 """Of LiteLLM, and of servers behind it whose bodies it passes through."""
+
+_RERANK_WIRES = tuple(name for name in WIRES if name not in ("chat_question", *RANKING_WIRES))
+"""Chat models need options of their own."""
 
 _VLLM = Provider(
     name="vLLM",
@@ -132,9 +135,9 @@ SELF_HOSTED = (
         path="/",
         key="optional",
         scores="depends on the model",
-        wire_limits={name: RequestLimits() for name in WIRES},
+        wire_limits={name: RequestLimits() for name in _RERANK_WIRES},
         error_rules=(*_GATEWAY_ERRORS, HF_LOADING),
-        options={**NETWORK_MODEL, "score_label": Option("text"), "wire": Option("text", choices=tuple(WIRES))},
+        options={**NETWORK_MODEL, "score_label": Option("text"), "wire": Option("text", choices=_RERANK_WIRES)},
     ),
     Provider(
         name="CrossEncoder",

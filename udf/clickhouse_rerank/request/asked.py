@@ -8,7 +8,7 @@ from ..errors import CallerError
 from ..types import Ranking, Row, RowScores
 from . import passages, plan, ranking
 from .endpoint import Endpoint
-from .passages import CutRow, Starts
+from .passages import CutRow, Rules, Starts
 
 
 class Asked(NamedTuple):
@@ -44,9 +44,11 @@ def asked(row: Row, endpoint: Endpoint, most_documents: int, token_starts: Calla
 
     Errors: CallerError; ProviderFailedError for such a model without a tokenizer.
     """
+    how = endpoint.options.passages
+    if how is not None:
+        _check_passages(endpoint, how)
     if not row.documents or row.top_k == 0:
         return Asked(endpoint, row)
-    how = endpoint.options.passages
     cut = None
     if how is not None:
         starts = token_starts(endpoint.own_model) if how.unit == "tokens" and endpoint.own_model else None
@@ -62,3 +64,23 @@ def asked(row: Row, endpoint: Endpoint, most_documents: int, token_starts: Calla
     if not row.query.strip():
         raise CallerError("BAD_ARGUMENT", "The query is empty. Pass the text to rank by.")
     return found._replace(positions=plan.scored_positions(found.row))
+
+
+def _check_passages(endpoint: Endpoint, rules: Rules) -> None:
+    """Errors: BAD_OTHERS for an endpoint that cannot score passages, or cannot count their tokens."""
+    for one in (endpoint, *endpoint.fallbacks):
+        if one.is_listwise and not one.provider.is_local:
+            remedy = "Leave out passages, or name another model"
+            if "listwise" in one.provider.options:
+                remedy += ", or, if that is not so, set listwise to false"
+            raise CallerError(
+                "BAD_OTHERS",
+                "others.passages needs a model that scores each document for itself; this one of "
+                f"{one.provider.name} scores documents against each other. {remedy}.",
+            )
+    if rules.unit == "tokens" and endpoint.own_model is None:
+        raise CallerError(
+            "BAD_OTHERS",
+            f'others.passages.unit "tokens" needs a model in the worker, whose tokens can be counted; '
+            f'{endpoint.provider.name} has none there. Use "words" or "characters".',
+        )

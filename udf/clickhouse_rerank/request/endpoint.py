@@ -4,6 +4,7 @@ One step after the other: the provider's record, the key (`credential`), the var
 base_url, the options (`others`), the URL (`url`), and the same for each fallback.
 """
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,11 +14,10 @@ from ..config.models import Model
 from ..config.settings import Settings
 from ..errors import CallerError
 from ..providers import PROVIDERS, Provider, RequestLimits, find
-from ..providers.wires import QUESTION_WIRES, WIRES
+from ..providers.wires import QUESTION_WIRES, RANKING_WIRES, WIRES
 from ..types import Secret, did_you_mean
 from . import auth, credential, url
 from .others import Options, parse_object, parse_options
-from .passages import Rules
 
 _MAX_FALLBACKS = 5
 
@@ -72,10 +72,21 @@ class Endpoint:
         return self.wire in QUESTION_WIRES
 
     @cached_property
+    def writes_order(self) -> bool:
+        """Whether a model writes the order of a few documents at a time, so that windows slide over a list."""
+        return self.wire in RANKING_WIRES
+
+    @cached_property
+    def most_document_bytes(self) -> int | None:
+        """What documents are cut to; None where they are sent whole."""
+        tokens = self.options.max_tokens_per_doc or self.provider.max_tokens_per_doc
+        return None if tokens is None else math.ceil(tokens * self.options.bytes_per_token)
+
+    @cached_property
     def is_listwise(self) -> bool:
         """Whether scores depend on the other documents of the request."""
-        if self.asks_questions:
-            return False
+        if self.asks_questions or self.writes_order:
+            return self.writes_order
         declared = self.options.listwise
         return self.provider.is_listwise(self.model) if declared is None else declared
 
@@ -130,17 +141,12 @@ class Endpoint:
 def resolve(provider: str, base_url: str, api_key: str, others: str, settings: Settings) -> Endpoint:
     """The four constant arguments of a call -> Endpoint, its fallbacks included; errors: CallerError."""
     endpoint = _endpoint(_Arguments(provider, base_url, api_key), parse_object(others), settings)
-    rules = endpoint.options.passages
-    if rules is not None:
-        _check_passages(endpoint, rules)
     entries = endpoint.options.fallback
     if not entries:
         return endpoint
     if len(entries) > _MAX_FALLBACKS:
         raise CallerError("BAD_OTHERS", f"others.fallback has more than {_MAX_FALLBACKS} entries. Leave some out.")
     fallbacks = [_fallback(entry, settings) for entry in entries]
-    for one in fallbacks if rules is not None else ():
-        _check_pointwise(one)
     secrets = tuple(secret for one in (endpoint, *fallbacks) for secret in one.secrets if secret)
     return replace(
         endpoint, chain_secrets=secrets, fallbacks=tuple(replace(one, chain_secrets=secrets) for one in fallbacks)
@@ -159,7 +165,7 @@ def _endpoint(
         return _in_the_worker(record, parse_options(members, record, siblings), settings)
     choice = credential.choose(record, base_url, api_key, members, settings)
     base = url.parsed(record, choice.base_url)
-    record = record.variant(base.path if base else "", choice.members.get("wire"))
+    record = record.variant(base.path if base else "", choice.members)
     options = parse_options(choice.members, record, siblings)
     _check_model_args(record, options)
     target = url.destination(record, choice.base_url, options, uses_server_identity=choice.uses_server_identity)
@@ -219,27 +225,6 @@ def _fallback(entry: Mapping[str, object], settings: Settings) -> Endpoint:
     if endpoint.options.dry_run:
         raise CallerError("BAD_OTHERS", "An entry of others.fallback has dry_run. It belongs beside fallback.")
     return endpoint
-
-
-def _check_passages(endpoint: Endpoint, rules: Rules) -> None:
-    """Errors: BAD_OTHERS for an endpoint that cannot score passages, or cannot count their tokens."""
-    _check_pointwise(endpoint)
-    if rules.unit == "tokens" and endpoint.own_model is None:
-        raise CallerError(
-            "BAD_OTHERS",
-            f'others.passages.unit "tokens" needs a model in the worker, whose tokens can be counted; '
-            f'{endpoint.provider.name} has none there. Use "words" or "characters".',
-        )
-
-
-def _check_pointwise(endpoint: Endpoint) -> None:
-    if endpoint.is_listwise and not endpoint.provider.is_local:
-        raise CallerError(
-            "BAD_OTHERS",
-            f"others.passages needs a model that scores each document for itself; this one of {endpoint.provider.name} "
-            "scores documents against each other. Name another model, leave out passages, or, if that is not so, set "
-            "listwise to false.",
-        )
 
 
 def _misspelled(name: str, entry: Mapping[str, object]) -> str:

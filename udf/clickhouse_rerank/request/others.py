@@ -46,6 +46,16 @@ class Options:
     """Milliseconds without an answer after which a request is sent a second time; None: never."""
     bytes_per_token: float = 3.0
     """What tokens are estimated with, where a request has a limit of tokens."""
+    method: str = "listwise"
+    """How a chat model ranks: listwise or pointwise."""
+    window: int = 20
+    """Documents that a chat model orders in one request."""
+    step: int | None = None
+    """By how many documents the next window is nearer to the front; None: by half a window."""
+    passes: int = 1
+    """How often the windows slide over the list."""
+    max_tokens_per_doc: int | None = None
+    """What a document is cut to; None: as the provider's record says."""
     batch_size: int | None = None
     """Documents per request, in place of the provider's limit."""
     min_score: float | None = None
@@ -114,7 +124,7 @@ def parse_options(members: Mapping[str, object], provider: Provider, siblings: C
                 f"{provider.name} has no key {key[:60]!r} in {place}.{did_you_mean(key, known)} "
                 f"Known keys: {', '.join(known)}.",
             )
-        _check(key, value, option)
+        _check(key, value, option, provider)
         if option.field:
             fields[option.field] = value
         elif option.in_template:
@@ -125,7 +135,7 @@ def parse_options(members: Mapping[str, object], provider: Provider, siblings: C
     return make(**values, fields=fields, template_values=template_values)
 
 
-def _check(key: str, value: object, option: Option) -> None:
+def _check(key: str, value: object, option: Option, provider: Provider) -> None:
     is_typed = type(value) in _TYPES[option.type]
     if not is_typed or (isinstance(value, list) and not all(isinstance(item, dict) for item in value)):
         raise CallerError("BAD_OTHERS", f"others.{key} must be {_ARTICLES[option.type]}.")
@@ -133,6 +143,9 @@ def _check(key: str, value: object, option: Option) -> None:
         not re.fullmatch(option.pattern, str(value)) or {".", ".."} & set(str(value).split("/"))
     ):
         raise CallerError("BAD_OTHERS", f"others.{key} has characters that cannot stand there. Correct it.")
+    for refused, why in option.refused:
+        if value == refused:
+            raise CallerError("BAD_OTHERS", f"others.{key} cannot be {value} with {provider.name}. {why}")
     if option.choices and value not in option.choices:
         raise CallerError("BAD_OTHERS", f"others.{key} must be one of {', '.join(option.choices)}.")
     if isinstance(value, int | float):

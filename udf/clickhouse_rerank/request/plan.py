@@ -83,10 +83,10 @@ def check_sizes(parts: Sequence[Part], most: int) -> None:
 
 def _fitting(start: int, call: Call, endpoint: Endpoint) -> Iterator[Part]:
     """The call as one request, or in halves until each fits."""
-    body = encoded(WIRES[endpoint.wire], call)
-    count, over = len(call.documents), _over(call, body, endpoint)
+    data = body(call, endpoint)
+    count, over = len(call.documents), _over(call, data, endpoint)
     if not over:
-        yield Part(start, call, body)
+        yield Part(start, call, data)
     elif count == 1:
         name = endpoint.provider.name
         raise RequestRejectedError(
@@ -101,6 +101,21 @@ def _fitting(start: int, call: Call, endpoint: Endpoint) -> Iterator[Part]:
             yield from _fitting(start + at, half, endpoint)
 
 
+def body(call: Call, endpoint: Endpoint) -> bytes:
+    """The body of the request for a call, as JSON; documents are cut to what the endpoint takes of each."""
+    most = endpoint.most_document_bytes
+    if most is not None:
+        call = replace(call, documents=[_cut(document, most) for document in call.documents])
+    return encoded(WIRES[endpoint.wire], call)
+
+
+def _cut(text: str, most: int) -> str:
+    """The beginning of a text, of at most so many bytes."""
+    if len(text) * 4 <= most:
+        return text
+    return sendable(text[:most]).encode()[:most].decode("utf-8", "ignore")
+
+
 def tokens(body: bytes, endpoint: Endpoint) -> int:
     """The tokens of a request, estimated from its bytes."""
     return math.ceil(len(body) / endpoint.options.bytes_per_token)
@@ -108,7 +123,7 @@ def tokens(body: bytes, endpoint: Endpoint) -> int:
 
 def halved(part: Part, endpoint: Endpoint) -> list[Part]:
     """A request with several documents as two; `start` counts from the first document of the request."""
-    return [Part(at, half, encoded(WIRES[endpoint.wire], half)) for at, half in _halves(part.call)]
+    return [Part(at, half, body(half, endpoint)) for at, half in _halves(part.call)]
 
 
 def _halves(call: Call) -> tuple[tuple[int, Call], tuple[int, Call]]:

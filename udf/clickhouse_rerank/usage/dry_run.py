@@ -73,7 +73,7 @@ class PlanningClient:
 
 def _estimate(part: Part, endpoint: Endpoint) -> BilledUnits:
     """What a request would be billed for."""
-    if endpoint.asks_questions:
+    if endpoint.asks_questions or endpoint.writes_order:
         return BilledUnits(tokens=plan.tokens(part.body, endpoint))
     pairs = _pair_tokens(part.call)
     return BilledUnits(sum(pairs), _search_units(pairs))

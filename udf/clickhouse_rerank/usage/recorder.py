@@ -70,6 +70,8 @@ class UsageLine:
     """Documents that a decision model refused to judge."""
     left_out: int = 0
     """Passages that others.passages.most left out: they are no documents."""
+    repaired: int = 0
+    """Answers of a chat model that were no clean order, and were read as far as they were one."""
     tokens: float = 0
     """Tokens that the provider says it charges."""
     search_units: float = 0

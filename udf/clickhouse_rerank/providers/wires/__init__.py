@@ -12,6 +12,8 @@ import orjson
 from ...types import BilledUnits, Call, Scores, sendable
 from . import (
     bedrock,
+    chat_question,
+    chat_ranking,
     cohere,
     dashscope,
     decisions,
@@ -19,6 +21,7 @@ from . import (
     elasticsearch,
     gemini_decisions,
     google,
+    messages_ranking,
     mixedbread,
     nvidia,
     pairs,
@@ -31,7 +34,7 @@ from . import (
 )
 from .result_list import MalformedError
 
-__all__ = ["QUESTION_WIRES", "WIRES", "MalformedError", "Wire", "encoded"]
+__all__ = ["QUESTION_WIRES", "RANKING_WIRES", "WIRES", "MalformedError", "RankingWire", "Wire", "encoded"]
 
 
 class Wire(Protocol):
@@ -56,6 +59,18 @@ class Wire(Protocol):
         ...
 
 
+class RankingWire(Wire, Protocol):
+    """What a wire offers beside that, whose model writes the order of a few documents."""
+
+    def is_repaired(self, payload: object, call: Call) -> bool:
+        """Whether an answer that `scores` reads is not in the form that was asked for."""
+        ...
+
+
+RANKING_WIRES: dict[str, RankingWire] = {"chat_ranking": chat_ranking, "messages_ranking": messages_ranking}
+"""Wires of models that write an order. Scores in it are for the documents that the model names, best first; all others
+come behind them, and no scores at all are a refusal. A long list is ranked window by window."""
+
 WIRES: dict[str, Wire] = {
     "cohere": cohere,
     "voyage": voyage,
@@ -74,10 +89,13 @@ WIRES: dict[str, Wire] = {
     "systemone": systemone,
     "decisions": decisions,
     "gemini_decisions": gemini_decisions,
+    "chat_question": chat_question,
+    **RANKING_WIRES,
 }
 
-QUESTION_WIRES = frozenset(("systemone", "decisions", "gemini_decisions"))
-"""Wires of decision models, which ask a question of each document and may refuse to answer it."""
+QUESTION_WIRES = frozenset(("systemone", "decisions", "gemini_decisions", "chat_question"))
+"""Wires of decision models, and of chat models that answer yes or no: they ask a question of each document, and the
+model may refuse to answer it."""
 
 
 def encoded(wire: Wire, call: Call) -> bytes:

@@ -15,7 +15,14 @@ _FLOAT32_MAX = 3.4028234663852886e38
 
 
 class MalformedError(ValueError):
-    """An answer that cannot be trusted. The text completes the sentence "The answer of PROVIDER ..."."""
+    """An answer that cannot be trusted.
+
+    The text completes the sentence "The answer of PROVIDER ..."; `remedy` is a sentence that says what to change.
+    """
+
+    def __init__(self, text: str, remedy: str = "Check that base_url is a rerank endpoint.") -> None:
+        super().__init__(text)
+        self.remedy = remedy
 
 
 def finite_score(value: object) -> float:

@@ -1,0 +1,2 @@
+CREATE FUNCTION IF NOT EXISTS ChatScore AS (query, document) ->
+    RerankScore(query, document, 'Chat', '', '', '');
