@@ -346,6 +346,7 @@ NOISY = """
 import os, subprocess, sys, warnings
 from clickhouse_rerank import reranker, worker
 from clickhouse_rerank.request.others import Options
+from clickhouse_rerank.types import Ranking
 async def rank(self, row, account, digest):
     print("stray", flush=True)
     warnings.warn("stray")
@@ -356,7 +357,7 @@ async def rank(self, row, account, digest):
     assert os.path.samestat(os.fstat(0), os.stat(os.devnull))
     if row.query == "defect":
         raise KeyError("secret words of a document")
-    return [(0, 0.5)]
+    return Ranking([(0, 0.5)])
 reranker.Reranker.rank = rank
 reranker.Reranker.options = lambda self, row: Options()
 reranker.Reranker.shares = lambda self, row: False
