@@ -16,6 +16,7 @@ from .processes import isolated
 from .provider import Provider, stats
 from .record import Figure, Results, Sizes
 from .scores import scores
+from .windows import windows
 from .work import KEY, Work
 from .worker_figures import codec, cold_start, memory
 
@@ -28,7 +29,19 @@ _TAIL = "100~2~3000"
 
 def run(provider: Provider, sizes: Sizes, results: Results, say: Say) -> None:
     """Fill in these figures."""
-    measures = added_latency, codec, duplicates, scores, local_models, memory, cold_start, outage, rate, slow_answers
+    measures = (
+        added_latency,
+        codec,
+        duplicates,
+        scores,
+        windows,
+        local_models,
+        memory,
+        cold_start,
+        outage,
+        rate,
+        slow_answers,
+    )
     for measure in measures:
         for figure in measure(provider, sizes):
             say(f"{figure.what}: {figure.measured} {figure.detail}")

@@ -211,6 +211,10 @@ def prepared(path: bytes, documents: int) -> tuple[float, bytes]:
         latency_ms, items = latency_ms + int(each[2]) / 1000 * documents, documents
     if status != 200:
         return latency_ms / 1000, _framed(status, b'{"message":"out of order"}')
+    if path.endswith(b"/chat/completions"):
+        written = json.dumps({"ranking": list(range(items, 0, -1))})
+        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": written}}
+        return latency_ms / 1000, _framed(200, json.dumps({"choices": [choice]}).encode())
     # Best first, as providers answer; positions in no particular order.
     results = [{"index": i * 7 % items if items % 7 else i, "relevance_score": 1 - i / 1024} for i in range(items)]
     answer = {"id": "b2f1", "results": results, "meta": {"api_version": {"version": "2"}, "billed_units": {}}}

@@ -8,6 +8,8 @@ from clickhouse_rerank.admission import retry
 from clickhouse_rerank.errors import ProviderFailedError
 
 NOW_S = 1_795_000_000.0
+RESETS = ("x-ratelimit-reset", "x-ratelimit-reset-tokens", "x-ratelimit-reset-requests")
+USED_UP = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-remaining-tokens": "0"}
 HINTS = [
     ({}, None),
     ({"retry-after-ms": "1500"}, 1.5),
@@ -25,6 +27,14 @@ HINTS = [
     ({"x-ratelimit-reset": str(int(NOW_S) - 12)}, 0.0),
     ({"ratelimit": '"api";r=0;t=56'}, 56.0),
     ({"ratelimit": '"api";r=0'}, None),
+    ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "6m0.5s"}, 360.5),
+    ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "12ms"}, 0.012),
+    ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1h2m3s"}, 3723.0),
+    ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "soon"}, None),
+    ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": ""}, None),
+    ({"x-ratelimit-remaining-tokens": "5", "x-ratelimit-reset-tokens": "9s"}, None),
+    ({**USED_UP, "x-ratelimit-reset-requests": "1s", "x-ratelimit-reset-tokens": "2s"}, 2.0),
+    ({"retry-after": "3", "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "9s"}, 3.0),
 ]
 
 
@@ -36,12 +46,13 @@ def test_f10_what_the_headers_say(headers: dict[str, str], seconds: float | None
 
 @given(
     st.dictionaries(
-        st.sampled_from(["retry-after-ms", "retry-after", "x-ratelimit-reset", "ratelimit", "date"]), st.text()
+        st.sampled_from(("retry-after-ms", "retry-after", "date", "ratelimit", *RESETS)),
+        st.text() | st.from_regex(r"[0-9]{1,12}(?:h|m|s|ms)", fullmatch=True),
     )
 )
 def test_f10_no_header_breaks_the_arithmetic(headers: dict[str, str]) -> None:
     """Any text gives a finite wait of zero or more, or nothing."""
-    seconds = retry.hinted_s(headers, NOW_S)
+    seconds = retry.hinted_s({**USED_UP, **headers}, NOW_S)
     assert seconds is None or 0 <= seconds < float("inf")
 
 

@@ -344,6 +344,8 @@ def test_models_and_keys_are_asked_for() -> None:
     with pytest.raises(CallerError, match="Chat needs base_url"):
         resolved("Chat")
     assert not resolved("Chat", "http://h", key="").key
+    for model in ("m", "a\nb"):  # whatever it is called
+        assert all(resolved(name, "https://h", model=model).is_listwise for name in NAMES)
 
 
 PROBABILITIES: list[tuple[str, dict[str, float], float]] = [

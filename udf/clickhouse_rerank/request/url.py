@@ -35,7 +35,7 @@ def parsed(record: Provider, base_url: str) -> Url | None:
     if base_url:
         return parse_url(base_url)
     if not record.url:
-        raise CallerError("BAD_URL", f"{record.name} needs base_url. Pass the URL of its rerank endpoint.")
+        raise CallerError("BAD_URL", f"{record.name} needs base_url. Pass the URL of its API.")
     return None
 
 
