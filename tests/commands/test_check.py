@@ -492,7 +492,7 @@ SERVERS: list[tuple[list[tuple[str, str | Failure]], str]] = [
      "Set input_format_tsv_skip_first_lines = 0, else a query hangs with TabSeparated"),
     ([("settings WHERE changed", "SELECT 'output_format_json_validate_utf8' AS name, '1' AS value")],
      "Set output_format_json_validate_utf8 = 0, else JSONEachRow does not return invalid UTF-8 as it was"),
-    ([("SQLUserDefined", "SELECT 'BM25Rerank' AS name")], "the server has 1 wrappers, but not AzureRerank, "),
+    ([("SQLUserDefined", "SELECT 'BM25Rerank' AS name")], "the server has 1 wrappers, but not AnthropicRerank, "),
 ]  # fmt: skip
 
 

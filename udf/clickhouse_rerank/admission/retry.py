@@ -102,7 +102,8 @@ def _duration(text: str) -> float | None:
 
 
 def _seconds(text: str | None) -> float | None:
-    return float(text) if text is not None and _SECONDS.fullmatch(text.strip()) else None
+    found = text.strip() if text is not None else ""
+    return float(found) if _SECONDS.fullmatch(found) else None
 
 
 def _date(text: str | None) -> float | None:
