@@ -3,8 +3,12 @@
 The cost of a row is the workers' processor time, which a busy machine does not change much.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+
+from clickhouse_rerank.request.passages import Rules, cut_row
+from clickhouse_rerank.types import Row
 
 from . import sql
 from .processes import isolated
@@ -20,7 +24,7 @@ _MAX_BYTES = 60_000_000
 
 def run(provider: Provider, sizes: Sizes, results: Results, say: Say) -> None:
     """Fill in the curves."""
-    for measure in (rows, documents, size, in_flight, processes):
+    for measure in (rows, documents, size, passages, in_flight, processes):
         for curve in measure(provider, sizes):
             say(f"{curve.axis}: " + ", ".join(f"{at:,}: {cost:.3g}" for at, cost in curve.points) + f" {curve.unit}")
             results.curves.append(curve)
@@ -72,6 +76,24 @@ def size(provider: Provider, sizes: Sizes) -> list[Curve]:
     costs = [isolated(_one, work, provider.url(0, work.items)).worker_cpu_s for work in works]
     points = [(work.size, 1000 * cost / work.rows) for work, cost in zip(works, costs, strict=True)]
     return [Curve("document size in bytes", "ms of worker CPU a row", points, "5 documents")]
+
+
+def passages(_: Provider, __: Sizes) -> list[Curve]:
+    """Processor time for cutting a document into passages, over its size."""
+    points = [(count, isolated(_cut_ms, count)) for count in (10_000, 100_000, 1_000_000, 10_000_000)]
+    note = "250 words with an overlap of 50; 32 are kept, and all are counted"
+    return [Curve("document size in bytes, cut into passages", "ms of CPU a document", points, note)]
+
+
+def _cut_ms(count: int) -> float:
+    words = "".join(f"word{number % 977} ends here{'.' * (number % 3 == 0)} " for number in range(count // 15))
+    row = Row("q", [words], 1, "", "", "", "")
+    times = []
+    for _ in range(3):
+        began = time.process_time()
+        cut_row(row, Rules())
+        times.append(time.process_time() - began)
+    return 1000 * min(times)
 
 
 def in_flight(provider: Provider, sizes: Sizes) -> list[Curve]:
