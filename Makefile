@@ -25,7 +25,7 @@ chaos: $(VENV)/.ready
 	$(BIN)/python bench/chaos.py $(if $(ROWS),--rows $(ROWS))
 
 # Against the limit and against what people use today; writes bench/RESULTS.md. BENCH="--quick" shows that it runs.
-bench: $(VENV)/.ready .venv-bench/.ready
+bench: $(VENV)/.ready .venv-bench/.ready .venv-bench-local/.ready
 	$(BIN)/python -m bench $(BENCH)
 
 # HTTP clients alone: ours and the libraries that it could be. It prints the figures and writes nothing.
@@ -60,6 +60,13 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 .venv-bench/.ready: requirements/bench.txt
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/pip install --quiet --no-deps -r requirements/bench.txt
+	touch $@
+
+# torch alone and first: any CPU build will do.
+.venv-bench-local/.ready: requirements/bench-local.txt
+	$(PYTHON) -m venv .venv-bench-local
+	.venv-bench-local/bin/pip install --quiet torch==2.13.0
+	.venv-bench-local/bin/pip install --quiet --no-deps -r requirements/bench-local.txt
 	touch $@
 
 # Known vulnerabilities of what is pinned. Not part of CI: it asks a service on the network.
@@ -106,4 +113,4 @@ dist-check: dist
 	.venv-dist/bin/clickhouse-rerank demo | grep 'answers the question'
 
 clean:
-	rm -rf $(VENV) .venv-audit .venv-bench .venv-dist .venv-docs dist site build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-audit .venv-bench .venv-bench-local .venv-dist .venv-docs dist site build .pytest_cache .mypy_cache .ruff_cache

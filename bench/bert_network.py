@@ -29,7 +29,7 @@ BASE = Architecture(12, 768, 12)
 
 
 def make(folder: Path, architecture: Architecture) -> Path:
-    """Write the model into a folder: onnx/model.onnx, tokenizer.json, config.json. A word w7 is one token."""
+    """Write the model into a folder, with the files that other libraries want too. A word w7 is one token."""
     (folder / "onnx").mkdir(parents=True)
     onnx.save(_Network(architecture).model(), str(folder / "onnx" / "model.onnx"))
     vocabulary = {word: number for number, word in enumerate(("[PAD]", "[UNK]", "[CLS]", "[SEP]"))}
@@ -40,8 +40,24 @@ def make(folder: Path, architecture: Architecture) -> Path:
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     made.save(str(folder / "tokenizer.json"))
-    config = {"model_type": "bert", "pad_token_id": 0, "max_position_embeddings": architecture.positions}
-    (folder / "config.json").write_text(json.dumps(config))
+    config = {
+        "architectures": ["BertForSequenceClassification"],
+        "model_type": "bert",
+        "vocab_size": _VOCABULARY,
+        "hidden_size": architecture.hidden,
+        "num_hidden_layers": architecture.layers,
+        "num_attention_heads": architecture.heads,
+        "intermediate_size": 4 * architecture.hidden,
+        "max_position_embeddings": architecture.positions,
+        "pad_token_id": 0,
+        "num_labels": 1,
+        "id2label": {"0": "LABEL_0"},
+        "label2id": {"LABEL_0": 0},
+    }
+    special = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    stated = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": architecture.positions, **special}
+    for name, content in (("config", config), ("tokenizer_config", stated), ("special_tokens_map", special)):
+        (folder / f"{name}.json").write_text(json.dumps(content))
     return folder
 
 
