@@ -1,7 +1,7 @@
 """When to try again: arithmetic with no clock and no network."""
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from clickhouse_rerank.admission import retry
@@ -44,6 +44,7 @@ def test_f10_what_the_headers_say(headers: dict[str, str], seconds: float | None
     assert retry.hinted_s(headers, NOW_S) == seconds
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @example({"retry-after": "0\x1f"})
 @given(
     st.dictionaries(

@@ -155,7 +155,8 @@ def test_a_key_for_a_public_url_stays_with_it(record: ProviderRecord, key: str, 
         "userinfo": here.replace(host, f"{host}@evil.test"),
     }[place]
     if base_url:
-        members = {name: value for name, value in members.items() if name not in ("project", "model")}
+        in_url = [name for name in ("project", "model") if f"{{{name}}}" in record.url]
+        members = {name: value for name, value in members.items() if name not in in_url}
     try:
         text = json.dumps(members) if members else ""
         endpoint = resolve(record.name, base_url, KEYS[key].format("c"), text, Settings(own))

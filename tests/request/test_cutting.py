@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clickhouse_rerank.errors import CallerError
 from clickhouse_rerank.request.passages import Rules, Span, Starts, cut, cut_row, rules, shown
 from clickhouse_rerank.types import Ranking, Row, RowScores
 
+LONG = partial(settings, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TEXTS = st.one_of(
     st.text(max_size=400),
     st.binary(max_size=200).map(lambda data: data.decode("utf-8", "surrogateescape")),
@@ -41,7 +43,7 @@ def units(how: Rules) -> Starts | None:
     return every_third if how.unit == "tokens" else None
 
 
-@settings(max_examples=500)
+@LONG(max_examples=500)
 @given(TEXTS, CUTS)
 def test_passages_cover_the_text_in_order(text: str, how: Rules) -> None:
     """Each begins behind the start of the one before, and not behind its end; only an empty text has an empty one."""
@@ -52,7 +54,7 @@ def test_passages_cover_the_text_in_order(text: str, how: Rules) -> None:
     assert all(one.start < one.end for one in found) or text == ""
 
 
-@settings(max_examples=300)
+@LONG(max_examples=300)
 @given(TEXTS, CUTS)
 def test_passages_are_slices_of_the_bytes(text: str, how: Rules) -> None:
     """Their bytes, without the overlaps, are the document's; `position` says where each is."""
@@ -70,7 +72,7 @@ def test_passages_are_slices_of_the_bytes(text: str, how: Rules) -> None:
     assert whole == document
 
 
-@settings(max_examples=300)
+@LONG(max_examples=300)
 @given(TEXTS, CUTS)
 def test_no_passage_is_longer_than_its_size(text: str, how: Rules) -> None:
     own = units(how)
