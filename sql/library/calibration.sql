@@ -68,3 +68,36 @@ CREATE FUNCTION IF NOT EXISTS rerankThreshold AS (probabilities, labels, precisi
                 arrayResize(arrayPopFront(scores_), length(scores_), nan), found_, arrayEnumerate(scores_))])[1],
             [pairs_.1], [arrayCumSum(pairs_.2)])[1],
         [arrayReverseSort(pair_ -> pair_.1, rerankLabelled(probabilities, labels))], [precision])[1];
+
+-- Platt scaling: the line through scores of any scale that makes them probabilities. A score becomes
+-- 1 / (1 + exp(-(slope * score + intercept))).
+--   scores  Array of numbers, on any scale. NULL, NaN and infinite ones leave the pair out.
+--   labels  As in rerankLabelled.
+-- Result: Tuple(slope, intercept) of Float64, the most likely ones; (NaN, NaN) without a positive
+-- and a negative pair, or if all scores are equal.
+-- Source: Platt 1999, with his targets, which keep the slope finite; scikit-learn's CalibratedClassifierCV 'sigmoid'.
+-- Example: round(rerankPlatt([2, 1, 0, -1], [1, 1, 0, 0]).slope, 3) = 0.908
+CREATE FUNCTION IF NOT EXISTS rerankPlatt AS (scores, labels) ->
+    arrayMap(pairs_ -> arrayMap((positive_, negative_, mean_, deviation_) -> CAST(
+                if(positive_ = 0 OR negative_ = 0, (nan, nan), arrayMap(line_ ->
+                        (line_.1 / deviation_, line_.2 - line_.1 * mean_ / deviation_),
+                    -- Newton's method on standardised scores.
+                    [arrayFold((line_, step_) -> arrayMap(sum_ -> arrayMap(determinant_ -> (
+                                line_.1 - (sum_.5 * sum_.1 - sum_.4 * sum_.2) / determinant_,
+                                line_.2 - (sum_.3 * sum_.2 - sum_.4 * sum_.1) / determinant_),
+                            [sum_.3 * sum_.5 - sum_.4 * sum_.4 + 1e-12])[1],
+                        [arrayMap(own_ -> (arraySum(arrayMap(one_ -> one_.1 * one_.3, own_)), arraySum(own_.1),
+                                arraySum(arrayMap(one_ -> one_.2 * one_.3 * one_.3, own_)),
+                                arraySum(arrayMap(one_ -> one_.2 * one_.3, own_)), arraySum(own_.2)),
+                            [arrayMap(pair_ -> arrayMap((probability_, x_) -> (
+                                    probability_ - if(pair_.2, (positive_ + 1) / (positive_ + 2), 1 / (negative_ + 2)),
+                                    probability_ * (1 - probability_), x_),
+                                [1 / (1 + exp(-line_.1 * (pair_.1 - mean_) / deviation_ - line_.2))],
+                                [(pair_.1 - mean_) / deviation_])[1], pairs_)])[1]])[1],
+                        range(25), (0., 0.))])[1]),
+                'Tuple(slope Float64, intercept Float64)'),
+            [arrayCount(pair_ -> pair_.2, pairs_)], [arrayCount(pair_ -> NOT pair_.2, pairs_)],
+            [arrayAvg(pairs_.1)], [arrayReduce('stddevPopStable', pairs_.1)])[1],
+        [arrayFilter(pair_ -> isFinite(pair_.1), arrayMap((score_, label_) ->
+                (ifNull(if(isNull(label_) OR isNaN(label_), nan, score_), nan), toUInt8(ifNull(label_, 0) > 0)),
+            CAST(scores, 'Array(Nullable(Float64))'), CAST(labels, 'Array(Nullable(Float64))')))])[1];

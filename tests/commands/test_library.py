@@ -51,6 +51,7 @@ SAMPLES: dict[str, Sequence[str]] = {
     "rerankReliability": ("[0.9, 0.6, 0.2]", "[1, 0, 1]", "4"),
     "rerankECE": ("[0.9, 0.6, 0.2]", "[1, 0, 1]", "4"),
     "rerankThreshold": ("[0.9, 0.6, 0.2]", "[1, 0, 1]", "0.6"),
+    "rerankPlatt": ("[2, 1, 0]", "[1, 1, 0]"),
 }
 """Arguments for each function."""
 
@@ -256,6 +257,10 @@ HAND: list[tuple[str, Any]] = [
     ("rerankThreshold([0.9, 0.9, 0.5], [1, 0, 1], 0.5)", (0.5, 2 / 3, 1)),
     ("rerankThreshold([0.9, 0.2], [0, 0], 0)", (0.2, 0, 0)),
     ("rerankThreshold([], [], 0.5)", (NAN, NAN, 0)),
+    ("rerankPlatt([], [])", (NAN, NAN)),
+    ("rerankPlatt([1, 2], [1, 1])", (NAN, NAN)),
+    ("rerankPlatt([5, 5], [1, 0])", (NAN, NAN)),
+    ("rerankPlatt([1, 2, NULL, nan, 3], [1, 0, 1, 1, NULL])", (-2 * math.log(2), 3 * math.log(2))),
 ]
 
 
@@ -375,6 +380,31 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Case]]:
     file = tmp_path_factory.mktemp("cases") / "cases.jsonl"
     file.write_text("".join(json.dumps(one) + "\n" for one in found))
     return file, found
+
+
+def test_platt_scaling_is_where_the_likelihood_is_highest(sql: Sql, tmp_path: Path) -> None:
+    """Both derivatives of the likelihood, with Platt's targets, are 0 there: on scales of any size."""
+    dice = random.Random(5)
+    given = []
+    for _ in range(500):
+        scale, steepness = dice.choice((0.01, 1, 100)), dice.choice((0.2, 2, 9))
+        scores = [dice.gauss(3, 1) for _ in range(dice.randint(4, 60))]
+        labels = [int(dice.random() < 1 / (1 + math.exp(-steepness * (score - 3)))) for score in scores]
+        if 0 < sum(labels) < len(labels):
+            given.append({"s": [scale * score for score in scores], "l": labels})
+    file = tmp_path / "cases.jsonl"
+    file.write_text("".join(json.dumps(one) + "\n" for one in given))
+    query = f"SELECT s, l, rerankPlatt(s, l) FROM file('{file}', 'JSONEachRow', 's Array(Float64), l Array(UInt8)')"
+    for scores, labels, found in sql.rows(query):
+        slope, intercept = found.values() if isinstance(found, dict) else found
+        yes, no = (sum(labels) + 1) / (sum(labels) + 2), 1 / (len(labels) - sum(labels) + 2)
+        off = [
+            1 / (1 + math.exp(-(slope * score + intercept))) - (yes if label else no)
+            for score, label in zip(scores, labels, strict=True)
+        ]
+        assert sum(off) == pytest.approx(0, abs=CLOSE)
+        largest = max(map(abs, scores))
+        assert sum(one * score / largest for one, score in zip(off, scores, strict=True)) == pytest.approx(0, abs=CLOSE)
 
 
 @pytest.mark.parametrize("expression", DEFINITIONS)
