@@ -162,6 +162,25 @@ def test_a_stall_sends_what_has_nothing_in_flight() -> None:
     run(scenario)
 
 
+def test_a_call_that_comes_after_the_stall_does_not_wait() -> None:
+    """Nobody would tell it to leave: the engine sends no more rows before it is answered."""
+
+    async def scenario() -> None:
+        below = Endpoints()
+        below.shared.expect()
+        first = below.task("1")
+        await turns()
+        below.shared.pause()
+        await turns()
+        late = [below.task("2"), below.task("3")]
+        await turns()
+        assert below.calls == [["1"], ["2", "3"]]
+        below.answers.set()
+        assert [await task for task in (first, *late)] == [[1.0], [2.0], [3.0]]
+
+    run(scenario)
+
+
 def test_a_refused_request_is_halved_to_the_guilty_row() -> None:
     async def scenario() -> None:
         below = Endpoints(refuses=lambda call: "13" in call.documents)

@@ -130,8 +130,6 @@ class SharedRequests:
             group = None
         if group is None:
             group = self._open[key] = Group(key, endpoint, self._ask, self._open_line, most, self._read, self._read)
-            if not self._is_expecting:
-                asyncio.get_running_loop().call_soon(self._leave_late, group)
         group.join(waiter, self._read)
         if group not in self._due:
             self._hoping.pop(group, None)
@@ -139,6 +137,10 @@ class SharedRequests:
         if group.is_full():
             del self._open[key]
             self._leave(group)
+        elif not self._is_expecting or self._is_stalled:
+            # A row that joins late, because its documents were cut on a thread or another endpoint failed: no row that
+            # comes would let its group leave.
+            asyncio.get_running_loop().call_soon(self._leave_late, group)
         return group
 
     def _leave_late(self, group: Group) -> None:
