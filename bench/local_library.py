@@ -10,6 +10,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,14 @@ def fastembed(folder: Path, threads: int) -> Rank:
 
 
 def flashrank(folder: Path, threads: int) -> Rank:
+    import onnxruntime as ort
     from flashrank import Ranker, RerankRequest
     from flashrank.Config import model_file_map
 
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])  # it has no option for threads
+    # It has no option for threads, and those of its session take every processor, whatever the process may use.
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    ort.InferenceSession = partial(ort.InferenceSession, sess_options=options)
     name = "ms-marco-MiniLM-L-12-v2"
     cache = folder.parent / "flashrank"
     shutil.copytree(folder, cache / name, dirs_exist_ok=True)
