@@ -76,7 +76,7 @@ OWNERS = {
     "certifi": {"network.connection_pool"},
     "botocore": {"request.auth"},
     "bm25s": {"scorers.bm25"},
-    "onnxruntime": {"scorers.cross_encoder"},
+    "onnxruntime": {"scorers.network"},
     "tokenizers": {"scorers.cross_encoder"},
     "numpy": {"scorers.cross_encoder"},
     "chdb": {"commands.embedded_engine"},

@@ -29,6 +29,9 @@ class Hub:
         self.requests: list[tuple[str, str, str]] = []
         self.breaks_once_after = 0
         """Bytes of a network after which the connection is closed, the first time; 0: never."""
+        self.gone_after_it_broke = False
+        """Whether the files are no longer there once the connection was closed."""
+        self.gone = False
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -58,7 +61,7 @@ class Hub:
         self.requests.append((handler.command, path, wanted))
         if path.startswith(f"/api/models/{REPOSITORY}"):
             body, headers, status = json.dumps(self._description()).encode(), {}, 200
-        elif path.startswith(f"/{REPOSITORY}/resolve/{COMMIT}/"):
+        elif path.startswith(f"/{REPOSITORY}/resolve/{COMMIT}/") and not self.gone:
             name = path.split(f"/{COMMIT}/")[1]
             body = self.files()[name]
             headers = {"ETag": f'"{sha256(body).hexdigest()}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
@@ -75,9 +78,10 @@ class Hub:
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         if with_body:
-            if self.breaks_once_after and path.endswith(".onnx"):
+            if ".onnx" in path and 0 < self.breaks_once_after < len(body):
                 body, self.breaks_once_after = body[: self.breaks_once_after], 0
                 handler.close_connection = True
+                self.gone = self.gone_after_it_broke
             handler.wfile.write(body)
 
     def _description(self) -> dict[str, object]:
@@ -88,7 +92,7 @@ class Hub:
                 "blobId": sha256(content).hexdigest()[:40],
                 **(
                     {"lfs": {"sha256": sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}}
-                    if name.endswith(".onnx")
+                    if ".onnx" in name
                     else {}
                 ),
             }
@@ -147,6 +151,7 @@ def test_a_model_is_fetched_checked_used_and_removed(tmp_path: Path, hub: Hub, s
     fetched = {path.split(f"/{COMMIT}/")[1] for _, path, _ in hub.requests if "/resolve/" in path}
     assert fetched == {"onnx/model.onnx", "tokenizer.json", "config.json", "tokenizer_config.json"}
     assert [path.name for path in shelf.iterdir()] == ["words"]
+    assert len([*(shelf / "words").glob("prepared-*/model.onnx")]) == 1
     note = json.loads((shelf / "words" / "clickhouse-rerank.json").read_text())
     assert (note["source"], note["revision"], note["licence"]) == (REPOSITORY, COMMIT, "apache-2.0")
     assert note["sha256"]["onnx/model.onnx"] == sha256(hub.files()["onnx/model.onnx"]).hexdigest()
@@ -167,6 +172,47 @@ def test_a_connection_that_breaks_is_no_end(tmp_path: Path, hub: Hub, shelf: Pat
     asked = [wanted for method, path, wanted in hub.requests if method == "GET" and path.endswith(".onnx")]
     assert len(asked) == 2
     assert (shelf / "words-reranker" / "onnx" / "model.onnx").stat().st_size == size
+
+
+def test_a_command_that_failed_goes_on_where_it_stopped(tmp_path: Path, hub: Hub, shelf: Path) -> None:
+    """What came before the hub was gone is not fetched again; nothing is listed meanwhile, and nothing left after."""
+    (hub.folder / "onnx" / "model.onnx_data").write_bytes(bytes(range(256)) * 100_000)
+    hub.breaks_once_after, hub.gone_after_it_broke = 15_000_000, True
+    code, _, err = run(tmp_path, "pull", REPOSITORY, endpoint=hub.url)
+    assert code == 1 and err.endswith("run the command again: it goes on where it stopped.\n"), err
+    assert run(tmp_path, "list")[1].startswith(f"{shelf} has no models.")
+    hub.requests.clear()
+    hub.gone = False
+    code, _, err = run(tmp_path, "pull", REPOSITORY, endpoint=hub.url)
+    assert code == 0, err
+    asked = {path.split(f"/{COMMIT}/")[1]: wanted for _, path, wanted in hub.requests if "/resolve/" in path}
+    begun = int(asked["onnx/model.onnx_data"].removeprefix("bytes=").rstrip("-"))
+    assert 5_000_000 < begun <= 15_000_000 and "onnx/model.onnx" not in asked
+    copied = shelf / "words-reranker" / "onnx" / "model.onnx_data"
+    assert copied.read_bytes() == bytes(range(256)) * 100_000
+    assert [path.name for path in shelf.iterdir()] == ["words-reranker"]
+
+
+def test_a_file_that_is_not_what_the_hub_says_is_fetched_anew(tmp_path: Path, hub: Hub, shelf: Path) -> None:
+    """A part of something else, from whatever wrote there."""
+    part = shelf / ".words-reranker.part" / COMMIT / "onnx" / "model.onnx"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"junk")
+    code, _, err = run(tmp_path, "pull", REPOSITORY, endpoint=hub.url)
+    assert code == 1 and "onnx/model.onnx is not what the hub says it is. Run the command again." in err
+    assert run(tmp_path, "pull", REPOSITORY, endpoint=hub.url)[0] == 0
+
+
+def test_a_model_is_prepared_anew(tmp_path: Path, hub: Hub, shelf: Path) -> None:
+    """Where it is not, or no longer, `check` says so."""
+    assert run(tmp_path, "add", str(hub.folder), "--name", "words.v2")[0] == 0
+    (place,) = (shelf / "words.v2").glob("prepared-*")
+    assert "are not shared" not in run(tmp_path, "check", "words.v2")[1]
+    place.rename(place.with_name("prepared-0123456789abcdef"))
+    assert "clickhouse-rerank model prepare words.v2" in run(tmp_path, "check", "words.v2")[1]
+    assert run(tmp_path, "prepare", "words.v2")[1].startswith(f"Prepared words.v2: {place}, ")
+    assert [*(shelf / "words.v2").glob("*prepared-*")] == [place]
+    assert "There is no model 'wrods'" in run(tmp_path, "prepare", "wrods")[2]
 
 
 def test_what_the_hub_does_not_have_is_one_sentence(tmp_path: Path, hub: Hub) -> None:

@@ -72,7 +72,7 @@ class Scripted:
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> Scripted:
     scripted = Scripted()
-    monkeypatch.setattr(cross_encoders, "load", lambda _: scripted)
+    monkeypatch.setattr(cross_encoders, "CrossEncoder", lambda _: scripted)
     return scripted
 
 

@@ -12,6 +12,7 @@ SHELLS = ("bash", "zsh", "fish")
 """The shells that `completion` prints a script for."""
 _USER_SCRIPTS = Path("/var/lib/clickhouse/user_scripts")
 _CONFIG_DIR = Path("/etc/clickhouse-server")
+_MODELS = Path("/var/lib/clickhouse-rerank/models")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -54,6 +55,14 @@ def build_parser() -> argparse.ArgumentParser:
         type=_positive,
         metavar="N",
         help="maximum number of worker processes (default: the installed number, else 16)",
+    )
+    install.add_argument(
+        "--model",
+        default="",
+        help="bring a model that scores in the worker: from the Hugging Face hub by its name, or from a folder",
+    )
+    install.add_argument(
+        "--models", type=Path, metavar="DIR", default=_MODELS, help=f"folder of the models (default: {_MODELS})"
     )
     install.add_argument("--dry-run", action="store_true", help="print every change, but change nothing")
 
@@ -100,7 +109,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     _evaluate_options(command("evaluate", "measure how well rankers order your candidates, and what that costs"))
 
-    _model_actions(command("model", "fetch, add, list, check and remove models that score in the worker"))
+    _model_actions(command("model", "fetch, add, prepare, list, check and remove models that score in the worker"))
 
     command("masking", "print the query_masking_rules that hide keys in SQL from the server's logs")
 
@@ -167,6 +176,10 @@ def _model_actions(parser: argparse.ArgumentParser) -> None:
     for one in (pull, add):
         one.add_argument("--name", default="", help="the name that SQL uses (default: that of the model or folder)")
         one.add_argument("--file", default="", help="the ONNX file (default: the one that suits the processor)")
+    prepare = action(
+        "prepare", "write the form of a model that processes share, again: onnxruntime is new, or the processor"
+    )
+    prepare.add_argument("name", help="the model's name")
     action("list", "print the models with their sizes and origins")
     action("check", "load a model, and measure its speed and memory").add_argument("name", help="the model's name")
     action("remove", "remove a model's folder").add_argument("name", help="the model's name")

@@ -3,7 +3,8 @@
 SQL names a model and never a path: which files a worker reads is the operator's to say.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,10 +66,20 @@ class Model:
         return next((self.folder / name for name in names if (self.folder / name).exists()), self.folder / names[0])
 
     @property
+    def network_files(self) -> list[Path]:
+        """The network's file, and those beside it with its weights."""
+        network = self.network
+        try:
+            beside = data_files(network.name, sorted(path.name for path in network.parent.iterdir()))
+        except OSError:
+            beside = []
+        return [network, *(network.parent / name for name in beside)]
+
+    @property
     def stamp(self) -> str:
         """What changes when a file of the model is replaced; "" for a file that is not there."""
         stamps = []
-        for path in (self.network, *(self.folder / name for name in FILES)):
+        for path in (*self.network_files, *(self.folder / name for name in FILES)):
             try:
                 status = path.stat()
             except OSError:
@@ -110,6 +121,11 @@ def in_folder(folder: Path) -> dict[str, Model]:
     except OSError:
         names = []
     return {name: Model(name, folder / name) for name in names}
+
+
+def data_files(network: str, names: Iterable[str]) -> list[str]:
+    """Of the names, those of files with the weights of a network: model.onnx_data, model.onnx.data."""
+    return [name for name in names if re.fullmatch(rf"{re.escape(network)}[._]data(?:_\d+)?", name)]
 
 
 def unknown(name: str, models: Mapping[str, Model]) -> str:

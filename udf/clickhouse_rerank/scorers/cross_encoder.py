@@ -6,19 +6,17 @@ Sources: sentence_transformers/cross_encoder/model.py (activation_fn, max_length
 pipelines/text_classification.py (function_to_apply).
 """
 
-import json
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ..config.models import Model
-from ..errors import CallerError, ProviderFailedError
+from ..errors import CallerError
 from ..providers.wires.pairs import relevant_label
 from ..types import printable, sendable
+from . import network
+from .model_files import MAX_QUOTED, failed, inside, json_object, missing
 
 _DEFAULT_TOKENS = 512
-_MAX_QUOTED = 200
 _POSITIONS_FROM_PADDING = frozenset(("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "mpnet"))
 """Types of networks that count positions from the padding token on: that many are not for text."""
 _ACTIVATIONS = {"Identity": "none", "Sigmoid": "sigmoid"}
@@ -31,9 +29,9 @@ class CrossEncoder:
 
     def __init__(self, model: Model) -> None:
         self._name = model.name
-        config = self._json(model.folder / "config.json")
-        self._tokenizer = self._load_tokenizer(model, config)
-        self._session = self._load_network(model)
+        config = json_object(model, "config.json")
+        self._tokenizer = _load_tokenizer(model, config)
+        self._session = network.load(model)
         self._inputs = {one.name for one in self._session.get_inputs()}
         self._output = self._session.get_outputs()[0].name
         self._labels = _labels(config)
@@ -68,11 +66,11 @@ class CrossEncoder:
                 [self._output], {name: value for name, value in feeds.items() if name in self._inputs}
             )
         except Exception as error:  # noqa: BLE001 - the library has no base class of its own
-            raise self._failed("cannot score", error) from None
+            raise failed(self._name, "cannot score", error) from None
         logits = np.asarray(logits, np.float64).reshape(len(encodings), -1)
         scores = self._activated(logits, label)
         if not np.isfinite(scores).all():
-            raise self._failed("gives scores that are no numbers")
+            raise failed(self._name, "gives scores that are no numbers")
         return [float(score) for score in scores]
 
     def _activated(self, logits: Any, label: str) -> Any:
@@ -83,7 +81,7 @@ class CrossEncoder:
         labels = self._labels or [f"LABEL_{number}" for number in range(logits.shape[1])]
         wanted = label or relevant_label(set(labels))
         if wanted not in labels or len(labels) != logits.shape[1]:
-            known = ", ".join(labels)[:_MAX_QUOTED]
+            known = ", ".join(labels)[:MAX_QUOTED]
             raise CallerError("BAD_OTHERS", f"The model has no label {wanted[:60]!r}. Set others.score_label: {known}.")
         if self._activation == "multi_label":
             return 1 / (1 + np.exp(-logits[:, labels.index(wanted)]))
@@ -101,100 +99,35 @@ class CrossEncoder:
             return "sigmoid"
         known = _ACTIVATIONS.get(str(named).rpartition(".")[2])
         if known is None:
-            raise self._failed(f"has the activation {printable(str(named))[:_MAX_QUOTED]}, which is not known")
+            raise failed(self._name, f"has the activation {printable(str(named))[:MAX_QUOTED]}, which is not known")
         return known
-
-    def _load_tokenizer(self, model: Model, config: Mapping[str, Any]) -> Any:
-        tokenizer = read_tokenizer(model)
-        own = (tokenizer.truncation or {}).get("max_length")
-        stated = model.folder / "tokenizer_config.json"
-        named = self._json(stated).get("model_max_length") if stated.exists() else None
-        positions = config.get("max_position_embeddings")
-        if isinstance(positions, int) and config.get("model_type") in _POSITIONS_FROM_PADDING:
-            positions -= int(config.get("pad_token_id") or 0) + 1
-        limits = [limit for limit in (named or own, positions, model.max_tokens or None) if limit and limit > 0]
-        tokenizer.enable_truncation(int(min(limits, default=_DEFAULT_TOKENS)), strategy="longest_first")
-        tokenizer.no_padding()
-        return tokenizer
-
-    def _load_network(self, model: Model) -> Any:
-        import onnxruntime as ort
-
-        path = _inside(self._name, model.folder, model.network)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = model.threads or threads()
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other processes need the processors
-        try:
-            return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # noqa: BLE001 - the library has no base class of its own
-            raise self._failed(f"has no usable network: {path.name} cannot be loaded", error) from None
-
-    def _json(self, path: Path) -> Mapping[str, Any]:
-        _inside(self._name, path.parent, path)
-        try:
-            found = json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise self._failed(f"has a file {path.name} that cannot be read", error) from None
-        if not isinstance(found, dict):
-            raise self._failed(f"has a file {path.name} that is no JSON object")
-        return found
-
-    def _failed(self, what: str, error: Exception | None = None) -> ProviderFailedError:
-        return _failed(self._name, what, error)
 
 
 def read_tokenizer(model: Model) -> Any:
     """The model's tokenizer as its file has it. Errors: ProviderFailedError with the code MODEL."""
     try:
         from tokenizers import Tokenizer
-    except ImportError as error:
-        raise _missing(error) from None
-    path = _inside(model.name, model.folder, model.folder / "tokenizer.json")
+    except ImportError:
+        raise missing("tokenizers") from None
+    path = inside(model, model.folder / "tokenizer.json")
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # noqa: BLE001 - the library raises Exception itself
-        raise _failed(model.name, f"has no usable tokenizer: {path.name} cannot be read", error) from None
+        raise failed(model.name, f"has no usable tokenizer: {path.name} cannot be read", error) from None
 
 
-def _inside(name: str, folder: Path, path: Path) -> Path:
-    """The path, which must exist inside the folder of the model."""
-    if not path.is_file():
-        raise _failed(name, f"has no file {path.relative_to(folder)} in {folder}")
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise _failed(name, f"has a file {path.relative_to(folder)} that leads out of {folder}")
-    return path
-
-
-def _failed(name: str, what: str, error: Exception | None = None) -> ProviderFailedError:
-    detail = f" ({printable(str(error))[:_MAX_QUOTED]})" if error else ""
-    return ProviderFailedError(
-        "MODEL", f"The model {name} {what}{detail}. clickhouse-rerank model check {name} says more."
-    )
-
-
-def _missing(error: ImportError) -> ProviderFailedError:
-    package = "tokenizers" if "tokenizers" in str(error) else "onnxruntime"
-    return ProviderFailedError(
-        "MODEL",
-        f"CrossEncoder needs the package {package}, which the worker's Python does not have. Run with that Python: "
-        "pip install 'clickhouse-rerank[local]'.",
-    )
-
-
-def threads() -> int:
-    """How many threads score if the configuration says nothing: half the processors of this process."""
-    return max(1, len(os.sched_getaffinity(0)) // 2)
-
-
-def load(model: Model) -> CrossEncoder:
-    """The model, loaded. Errors: ProviderFailedError with the code MODEL."""
-    try:
-        return CrossEncoder(model)
-    except ImportError as error:
-        raise _missing(error) from None
+def _load_tokenizer(model: Model, config: Mapping[str, Any]) -> Any:
+    tokenizer = read_tokenizer(model)
+    own = (tokenizer.truncation or {}).get("max_length")
+    has_own = (model.folder / "tokenizer_config.json").exists()
+    stated = json_object(model, "tokenizer_config.json").get("model_max_length") if has_own else None
+    positions = config.get("max_position_embeddings")
+    if isinstance(positions, int) and config.get("model_type") in _POSITIONS_FROM_PADDING:
+        positions -= int(config.get("pad_token_id") or 0) + 1
+    limits = [limit for limit in (stated or own, positions, model.max_tokens or None) if limit and limit > 0]
+    tokenizer.enable_truncation(int(min(limits, default=_DEFAULT_TOKENS)), strategy="longest_first")
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def _labels(config: Mapping[str, Any]) -> list[str]:

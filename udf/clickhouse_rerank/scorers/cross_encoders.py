@@ -20,7 +20,7 @@ from ..config.models import Model
 from ..errors import RerankError
 from ..types import Call, CallScores
 from .batches import batches
-from .cross_encoder import CrossEncoder, load
+from .cross_encoder import CrossEncoder
 
 _FIRST_PAIRS, _LEAST_PAIRS, _MOST_PAIRS = 64, 16, 512
 """Pairs of a round: they are encoded and sorted together, so many are better for batches of equal lengths."""
@@ -139,7 +139,7 @@ class CrossEncoders:
         known = self._loaded.get(line.model.name)
         if known is None or (known[0].model, known[0].stamp) != (line.model, line.stamp):
             self._loaded.pop(line.model.name, None)
-            known = self._loaded[line.model.name] = line, await self._on_thread(lambda: load(line.model))
+            known = self._loaded[line.model.name] = line, await self._on_thread(lambda: CrossEncoder(line.model))
         return known[1]
 
     async def _on_thread(self, work: Callable[[], _T]) -> _T:

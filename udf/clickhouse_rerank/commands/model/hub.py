@@ -1,17 +1,18 @@
 """A model's files from the Hugging Face hub, by its own library: pinned and checked."""
 
-import platform
-import re
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ...config.models import FILES
+from ...config.models import FILES, data_files
 from ...errors import CallerError, ProviderFailedError
+from ...scorers.network import processor
 from ...types import printable
 from ..extras import missing_library
-from .library import OPTIONAL_FILES, data_files, sha256
+from .library import OPTIONAL_FILES, sha256
 
 _FOLDERS = ("onnx/", "")
 _MAX_QUOTED = 300
@@ -35,7 +36,7 @@ def offer(repository: str, revision: str, file: str) -> Offer:
 
     Errors: CallerError if there is no such model, or no network in it; without the library.
     """
-    api = _library("HfApi")()
+    api = _library().HfApi()
     found = _asked(repository, lambda: api.model_info(repository, revision=revision or None, files_metadata=True))
     files = {one.rfilename: one for one in found.siblings or ()}
     names = [file] if file else list(_networks())
@@ -54,13 +55,18 @@ def offer(repository: str, revision: str, file: str) -> Offer:
 
 
 def fetch(found: Offer, folder: Path) -> None:
-    """The files of an offer into a folder, which may have some of them already. Errors: MODEL."""
-    download = _library("hf_hub_download")
-    for name in found.sizes:
-        _asked(
-            found.repository,
-            lambda name=name: download(found.repository, name, revision=found.revision, local_dir=folder),  # type: ignore[misc]
-        )
+    """The files of an offer into a folder, which may have parts of them already. Errors: MODEL."""
+    hub = _library()
+    for name, size in found.sizes.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        # A file without a sum is small, and may come compressed: a part of it is no beginning.
+        with path.open("r+b" if name in found.sums else "wb") as file:
+            begins = file.seek(0, os.SEEK_END)
+            url = hub.hf_hub_url(found.repository, name, revision=found.revision)
+            options = {"headers": hub.utils.build_hf_headers(), "expected_size": size, "displayed_filename": name}
+            _asked(found.repository, partial(hub.file_download.http_get, url, file, resume_size=begins, **options))
     for name, known in found.sums.items():
         if sha256(folder / name) != known:
             (folder / name).unlink()
@@ -74,15 +80,16 @@ def _asked(repository: str, ask: Callable[[], _T]) -> _T:
         words = " ".join(printable(str(error)).split())[:_MAX_QUOTED]
         raise ProviderFailedError(
             "MODEL",
-            f"The hub does not give {repository} ({words}). Check the name, or run the command again.",
+            f"The hub does not give {repository} ({words}). Check the name, or run the command again: it goes on where "
+            "it stopped.",
         ) from None
 
 
 def _networks() -> Iterator[str]:
     """Names of networks, the one that is fastest on this processor first."""
-    flags = _processor()
+    flags = processor()
     suited = []
-    if platform.machine() in ("aarch64", "arm64"):
+    if flags & {"aarch64", "arm64"}:
         suited.append("model_qint8_arm64.onnx")
     if "avx512_vnni" in flags:
         suited.append("model_qint8_avx512_vnni.onnx")
@@ -95,18 +102,10 @@ def _networks() -> Iterator[str]:
             yield folder + name
 
 
-def _processor() -> set[str]:
-    """What the processor can do, as Linux names it."""
+def _library() -> Any:
     try:
-        found = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text("utf-8"), re.MULTILINE)
-    except OSError:
-        found = None
-    return set(found[1].split()) if found else set()
-
-
-def _library(name: str) -> Any:
-    try:
-        import huggingface_hub
+        import huggingface_hub.file_download
+        import huggingface_hub.utils
     except ImportError:
         raise CallerError("CONFIG", missing_library("model pull", "huggingface_hub", "local") + ".") from None
-    return getattr(huggingface_hub, name)
+    return huggingface_hub

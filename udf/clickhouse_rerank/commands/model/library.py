@@ -69,6 +69,16 @@ class Library:
             made.rename(place)
         return Model(name, place)
 
+    def staging(self, name: str, revision: str) -> Path:
+        """The folder for the files of a model on their way; it has those of this revision that came earlier."""
+        parent = self.folder / f".{name}.part"
+        folder = parent / revision
+        folder.mkdir(parents=True, exist_ok=True)
+        for other in parent.iterdir():
+            if other != folder:
+                shutil.rmtree(other)
+        return folder
+
     def remove(self, name: str) -> None:
         """Remove a model. Errors: BAD_ARGUMENT if the library has no model of this name."""
         place = self.place(name)
@@ -104,18 +114,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def data_files(network: str, names: Iterator[str] | list[str]) -> list[str]:
-    """Of the names, those of files with the weights of a network: model.onnx_data, model.onnx.data."""
-    return [name for name in names if re.fullmatch(rf"{re.escape(network)}[._]data(?:_\d+)?", name)]
-
-
 def _files(model: Model) -> Iterator[tuple[Path, str]]:
     """(file of a model, its name in the library)."""
-    network = model.network
+    network, *weights = model.network_files
     yield network, "onnx/model.onnx"
-    if network.parent.is_dir():
-        for name in data_files(network.name, [path.name for path in network.parent.iterdir()]):
-            yield network.parent / name, f"onnx/{name}"
+    for path in weights:
+        yield path, f"onnx/{path.name}"
     for name in (*FILES, *OPTIONAL_FILES):
         if name in FILES or (model.folder / name).is_file():
             yield model.folder / name, name
