@@ -79,11 +79,13 @@ audit: .venv-audit/bin/pip-audit
 	.venv-audit/bin/pip install --quiet pip-audit || \
 	  { echo "audit: pip-audit cannot be installed here; it is not in the lock file" >&2; rm -rf .venv-audit; exit 1; }
 
-# Pins for every supported Python at once: development with every extra, a server, which needs none, and the pages; needs uv.
+# Pins for every supported Python at once: development with every extra, a server, which needs none, one with models, the
+# pages; needs uv.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 lock:
 	$(COMPILE) --all-extras --group dev pyproject.toml -o requirements/dev.txt
 	$(COMPILE) --constraint requirements/dev.txt pyproject.toml -o requirements/server.txt
+	$(COMPILE) --constraint requirements/dev.txt --extra local pyproject.toml -o requirements/local.txt
 	$(COMPILE) --group docs -o requirements/docs.txt
 
 dist: $(VENV)/.ready

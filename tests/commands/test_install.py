@@ -25,6 +25,7 @@ from clickhouse_rerank.commands.install.paths import InstallPaths
 from clickhouse_rerank.config.settings import Settings, parse, reference
 from clickhouse_rerank.types import Row
 from conftest import ROOT, Worker, worker_environment
+from model_folder import make
 
 FORMATS = engine_bytes.FORMATS
 SERVER_UID = 54321
@@ -254,6 +255,40 @@ def test_a_configuration_that_was_there_is_kept(root: Root, capsys: pytest.Captu
         assert root.run("uninstall", "--dry-run") == root.run("uninstall") == 0
         assert root.state() == before
         assert "the-key" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_it_brings_a_model(root: Root, tmp_path: Path, capsys: pytest.CaptureFixture[str], dry: bool) -> None:
+    """Into its folder and a new configuration, which the worker can read; a dry run brings nothing."""
+    model, models = make(tmp_path / "words"), root.path / "var/lib/clickhouse-rerank/models"
+    before = root.state()
+    assert root.run("install", "--model", str(model), "--models", str(models), *["--dry-run"] * dry) == 0
+    out = capsys.readouterr().out
+    table = f'[models.words]\npath = "{models}/words"\n'
+    if dry:
+        assert out.startswith(f"would bring {model} into {models}\n") and table in out and root.state() == before
+        return
+    assert out.startswith(f"Added words: {models}/words, 0.0 MB\n")
+    assert root.config.read_text().endswith(f"\n{table}")
+    assert parse(tomllib.loads(root.config.read_text()), {}, where="c").models["words"].folder == models / "words"
+    assert root.run("uninstall") == 0
+    assert (models / "words" / "tokenizer.json").is_file() and not root.config.exists()
+
+
+def test_a_configuration_that_is_kept_lacks_the_model(
+    root: Root, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The lines for it are printed; a model that cannot score changes nothing of the server."""
+    model, models = make(tmp_path / "words"), root.path / "models"
+    root.config.parent.mkdir(parents=True)
+    root.config.write_text("")
+    assert root.run("install", "--model", str(model), "--models", str(models)) == 0
+    assert f'Add to it:\n\n[models.words]\npath = "{models}/words"\n' in capsys.readouterr().out
+    assert root.run("uninstall") == 0
+    (model / "onnx" / "model.onnx").write_bytes(b"junk")
+    before = root.state()
+    assert root.run("install", "--model", str(model), "--models", str(models)) == 1
+    assert root.state() == before and "has no usable network" in capsys.readouterr().err
 
 
 def test_a_stranger_of_the_same_name_stays(root: Root, capsys: pytest.CaptureFixture[str]) -> None:

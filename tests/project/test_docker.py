@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from clickhouse_rerank.commands.functions import library, statements
 from clickhouse_rerank.commands.install import artifacts
 from conftest import ROOT, Worker, worker_environment
 from lock import LOCK, declared, pinned
+from model_folder import make
 from provider import Provider, Reply, Request, overlap
 from server import engines
 
@@ -27,7 +29,7 @@ DOCKER = ROOT / "docker"
 DOCKERFILE = (DOCKER / "Dockerfile").read_text("utf-8")
 TRIAL, CLUSTER = DOCKER / "compose.yaml", DOCKER / "compose.cluster.yaml"
 OVERLAY = ROOT / "tests" / "server" / "compose.test.yaml"
-SERVER_LOCK = ROOT / "requirements" / "server.txt"
+SERVER_LOCK, LOCAL_LOCK = ROOT / "requirements" / "server.txt", ROOT / "requirements" / "local.txt"
 LTS = engines.lts()
 
 
@@ -114,13 +116,14 @@ def test_ports_are_published_on_loopback_only() -> None:
             assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
 
 
-def test_the_servers_lock_is_the_lock_without_the_embedded_engine() -> None:
-    """The same versions with the same hashes; nothing that only an extra brings."""
-    ours, theirs = pinned(SERVER_LOCK), pinned(LOCK)
+@pytest.mark.parametrize(("lock", "extra"), [(SERVER_LOCK, ()), (LOCAL_LOCK, ("local",))])
+def test_a_servers_lock_is_the_lock_without_the_embedded_engine(lock: Path, extra: tuple[str, ...]) -> None:
+    """The same versions with the same hashes; nothing that only another extra brings."""
+    ours, theirs = pinned(lock), pinned(LOCK)
     assert ours.items() <= theirs.items()
     assert not {"chdb", "chdb-core", "pandas", "pyarrow", "clickhouse-connect"} & ours.keys()
-    assert declared("run").keys() <= ours.keys()
-    blocks = re.split(r"(?m)^(?=[a-z0-9-]+==)", SERVER_LOCK.read_text("utf-8"))[1:]
+    assert all(declared(kind).keys() <= ours.keys() for kind in ("run", *extra))
+    blocks = re.split(r"(?m)^(?=[a-z0-9-]+==)", lock.read_text("utf-8"))[1:]
     assert all("--hash=sha256:" in block for block in blocks)
 
 
@@ -162,10 +165,8 @@ def embedded(folder: Path, config: str, *queries: str, **environment: str) -> li
     return [line.split("\t") for line in done.stdout.splitlines()]
 
 
-@pytest.fixture
-def image(tmp_path: Path) -> Path:
+def built(root: Path, **arguments: str) -> Path:
     """A root in which the last step of the Dockerfile ran, word for word, with this environment's package."""
-    root = tmp_path / "root"
     commands = root / "opt" / "clickhouse-rerank" / "bin"
     for folder in (
         commands,
@@ -182,7 +183,7 @@ def image(tmp_path: Path) -> Path:
     (root / "usr/local/bin/clickhouse").chmod(0o755)
     step = [rest for word, rest in instructions() if word == "RUN"][-1]
     step = re.sub(r"(?<=[ ])/(?=opt/|etc/|usr/|docker-entrypoint)", f"{root}/", step)
-    environment = worker_environment(PATH=f"{root}/usr/local/bin:{os.environ['PATH']}")
+    environment = worker_environment(PATH=f"{root}/usr/local/bin:{os.environ['PATH']}", **arguments)
     done = subprocess.run(
         ["/bin/bash", "-o", "pipefail", "-c", step],
         env=environment,
@@ -196,8 +197,9 @@ def image(tmp_path: Path) -> Path:
     return root
 
 
-def test_the_image_is_a_server_with_rerank(image: Path, tmp_path: Path) -> None:
+def test_the_image_is_a_server_with_rerank(tmp_path: Path) -> None:
     """An engine finds what the Dockerfile puts in place: the function, and the wrappers of the first start."""
+    image = built(tmp_path / "root", MODEL="")
     etc = image / "etc" / "clickhouse-server"
     scripts = ElementTree.parse(etc / "config.d" / "rerank_scripts.xml").findtext("user_scripts_path", "")
     assert (image / scripts.lstrip("/") / artifacts.LAUNCHER).is_file()
@@ -219,8 +221,25 @@ def test_the_image_is_a_server_with_rerank(image: Path, tmp_path: Path) -> None:
         "SELECT load_status FROM system.user_defined_functions",
     )
     assert rows == [["red apple"], [str(len([*statements(), *library()]))], ["Success"]]
-    assert (image / "etc/clickhouse-rerank/config.toml").read_text() == ""
+    assert tomllib.loads((image / "etc/clickhouse-rerank/config.toml").read_text()) == {}
     assert (etc / "config.d" / "rerank_masking.xml").is_file()
+
+
+def test_the_image_has_the_model_that_it_is_built_with(tmp_path: Path) -> None:
+    """The worker scores with it, by its name or without; nothing else is set."""
+    model = make(tmp_path / "words")
+    image = built(tmp_path / "root", MODEL=str(model))
+    config = image / "etc/clickhouse-rerank/config.toml"
+    models = image / "opt/clickhouse-rerank/models"
+    assert tomllib.loads(config.read_text()) == {"models": {"words": {"path": str(models / "words")}}}
+    row = {"query": "red apple", "documents": ["pear", "red"], "top_k": 1, "provider": "CrossEncoder"}
+    row |= {"base_url": "", "api_key": "", "others": ""}
+    environment = worker_environment(CLICKHOUSE_RERANK_CONFIG=str(config))
+    worker = Worker(image / "opt/clickhouse-rerank/user_scripts" / artifacts.LAUNCHER, (), environment)
+    worker.send(f"1\n{json.dumps(row)}\n".encode())
+    (line,) = worker.lines(1)
+    worker.finish()
+    assert json.loads(line) == {"result": [[1, "red", 0.0]]}
 
 
 def test_the_shards_know_each_other(tmp_path: Path) -> None:

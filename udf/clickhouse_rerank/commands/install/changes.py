@@ -66,12 +66,17 @@ class RemovalPlan(NamedTuple):
     """Folders that `install` made, each below the next; a folder is removed if it is empty by then."""
 
 
-def plan_install(paths: InstallPaths, format_name: str | None = None, pool_size: int | None = None) -> InstallPlan:
-    """What `install` has to do. Format and pool size are the installed ones unless given. Errors: CONFIG, OSError."""
+def plan_install(
+    paths: InstallPaths, format_name: str | None = None, pool_size: int | None = None, models: str = ""
+) -> InstallPlan:
+    """What `install` has to do. Format and pool size are the installed ones unless given. Errors: CONFIG, OSError.
+
+    `models` are lines for the end of a new configuration.
+    """
     old = read_manifest(paths)
     format_name = format_name or (old.format if old else artifacts.FORMAT)
     pool_size = pool_size or (old.pool_size if old else artifacts.POOL_SIZE)
-    changes = [_change(paths, file, old) for file in _files(paths, format_name, pool_size)]
+    changes = [_change(paths, file, old) for file in _files(paths, format_name, pool_size, models)]
     folders = [folder for folder in paths.folders() if not folder.exists()]
     current = {str(path) for path in paths.files()}
     digests = {path: texts for path, texts in old.digests.items() if path in current} if old else {}
@@ -84,16 +89,16 @@ def plan_install(paths: InstallPaths, format_name: str | None = None, pool_size:
     return InstallPlan(folders, changes, manifest, old, outdated)
 
 
-def _files(paths: InstallPaths, format_name: str, pool_size: int) -> list[File]:
+def _files(paths: InstallPaths, format_name: str, pool_size: int, models: str) -> list[File]:
     """The files in the order in which they are written: the registration last, because the server acts on it."""
     launcher, registration = artifacts.plan(paths.user_scripts, paths.config_dir, format_name, (), pool_size)
     if paths.embedded:
         return [launcher, registration]
     rules = File(paths.masking_rules, masking.xml(), 0o644)
-    return [launcher, _configuration(paths), rules, registration]
+    return [launcher, _configuration(paths, models), rules, registration]
 
 
-def _configuration(paths: InstallPaths) -> File:
+def _configuration(paths: InstallPaths, models: str) -> File:
     """The configuration, readable by the server and by no other user, because the operator may write keys into it.
 
     If the server's account is unknown, every user can read the file. Once keys are in it, the worker refuses such a
@@ -102,7 +107,8 @@ def _configuration(paths: InstallPaths) -> File:
     server = accounts.server_account((paths.user_scripts, paths.config_dir))
     mode = 0o640 if server and os.geteuid() in (0, server.uid) else 0o644
     group = server.gid if server and os.geteuid() == 0 else None
-    return File(paths.config, artifacts.configuration(), mode, group)
+    text = artifacts.configuration() + (f"\n{models}\n" if models else "")
+    return File(paths.config, text, mode, group)
 
 
 def _change(paths: InstallPaths, file: File, manifest: Manifest | None) -> Change:

@@ -1,8 +1,12 @@
 """`clickhouse-rerank install` and `clickhouse-rerank uninstall`."""
 
 import argparse
+from pathlib import Path
 
+from ...config.models import Model, user_folder
 from ..console import Console
+from ..model import bring
+from ..model.library import Library
 from . import changes, report
 from .paths import InstallPaths
 
@@ -13,11 +17,29 @@ _FILES_KEPT = 3
 def install(arguments: argparse.Namespace, console: Console) -> int:
     """Install, or with --dry-run only print the changes."""
     paths = InstallPaths.of(arguments, console.environment)
-    plan = changes.plan_install(paths, arguments.format, arguments.pool_size)
+    models = "" if not arguments.model else _bring(arguments, paths, console)
+    plan = changes.plan_install(paths, arguments.format, arguments.pool_size, models)
     if not arguments.dry_run:
         changes.apply_install(paths, plan)
-    console.stdout.writelines([*report.install_lines(paths, plan, dry_run=arguments.dry_run)])
+    console.stdout.writelines([*report.install_lines(paths, plan, models, dry_run=arguments.dry_run)])
     return _FILES_KEPT if plan.conflicts(paths) else 0
+
+
+def _bring(arguments: argparse.Namespace, paths: InstallPaths, console: Console) -> str:
+    """Bring the model into its folder, before the server learns of anything; its lines of the configuration."""
+    shelf = Library(user_folder(console.environment) if paths.embedded else arguments.models.absolute())
+    folder = Path(arguments.model)
+    if arguments.dry_run:
+        console.stdout.write(f"would bring {arguments.model} into {shelf.folder}\n")
+        name = folder.absolute().name
+        return bring.table(Model(name, shelf.folder / name))
+    lines = bring.add(shelf, folder) if folder.is_dir() else bring.pull(shelf, arguments.model)
+    while True:
+        try:
+            console.stdout.write(f"{next(lines)}\n")
+            console.stdout.flush()
+        except StopIteration as end:
+            return bring.table(end.value)
 
 
 def uninstall(arguments: argparse.Namespace, console: Console) -> int:

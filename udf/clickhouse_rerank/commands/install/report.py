@@ -33,15 +33,18 @@ To drop the wrappers and the library:
 """
 
 
-def install_lines(paths: InstallPaths, plan: InstallPlan, *, dry_run: bool) -> Iterator[str]:
-    """The lines to print; with `dry_run` also the files' texts, but no text of a file that the operator changed."""
+def install_lines(paths: InstallPaths, plan: InstallPlan, models: str = "", *, dry_run: bool) -> Iterator[str]:
+    """The lines to print; with `dry_run` also the files' texts, but no text of a file that the operator changed.
+
+    `models` are the lines that a configuration needs, also one that is kept.
+    """
     for folder in plan.folders:
         yield f"{'would make' if dry_run else 'made'} folder {folder}\n"
     for path in plan.outdated:
         yield f"{'would remove' if dry_run else 'removed'} {path}, because it is installed in another folder now\n"
     for change in plan.changes:
         if change.kind == "keep":
-            yield _kept(paths, change.file.path)
+            yield _kept(paths, change.file.path, models)
         elif dry_run:
             yield from _planned(change)
         else:
@@ -63,9 +66,10 @@ def install_lines(paths: InstallPaths, plan: InstallPlan, *, dry_run: bool) -> I
         yield _AFTER_INSTALL
 
 
-def _kept(paths: InstallPaths, path: Path) -> str:
+def _kept(paths: InstallPaths, path: Path, models: str) -> str:
     if path == paths.config:
-        return f"kept {path}: install never changes an existing configuration\n"
+        add = f". Add to it:\n\n{models}\n" if models else ""
+        return f"kept {path}: install never changes an existing configuration{add}\n"
     return f"kept {path}: it is not as install wrote it. To replace it, move it away and run install again.\n"
 
 
