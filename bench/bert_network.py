@@ -1,6 +1,7 @@
 """A BERT cross-encoder with random weights: its speed is that of the architecture, whatever the weights are."""
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import QuantType, quantize_dynamic
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 _VOCABULARY = 30_522
@@ -59,6 +61,14 @@ def make(folder: Path, architecture: Architecture) -> Path:
     for name, content in (("config", config), ("tokenizer_config", stated), ("special_tokens_map", special)):
         (folder / f"{name}.json").write_text(json.dumps(content))
     return folder
+
+
+def to_int8(folder: Path) -> None:
+    """Replace the network by one with dynamic int8 quantisation, as models have them on the hub."""
+    logging.disable(logging.WARNING)  # it recommends a preparation that other kinds of networks need
+    path = folder / "onnx" / "model.onnx"
+    quantize_dynamic(str(path), str(path.with_suffix(".int8")), weight_type=QuantType.QInt8)
+    path.with_suffix(".int8").replace(path)
 
 
 class _Network:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from clickhouse_rerank.request.passages import Rules, cut_row
 from clickhouse_rerank.types import Row
 
-from . import sql
+from . import local_growth, sql
 from .processes import isolated
 from .provider import Provider, stats
 from .record import Curve, Results, Sizes
@@ -24,7 +24,7 @@ _MAX_BYTES = 60_000_000
 
 def run(provider: Provider, sizes: Sizes, results: Results, say: Say) -> None:
     """Fill in the curves."""
-    for measure in (rows, documents, size, passages, in_flight, processes):
+    for measure in (rows, documents, size, passages, in_flight, processes, local_growth.curves):
         for curve in measure(provider, sizes):
             say(f"{curve.axis}: " + ", ".join(f"{at:,}: {cost:.3g}" for at, cost in curve.points) + f" {curve.unit}")
             results.curves.append(curve)

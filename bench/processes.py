@@ -53,5 +53,21 @@ def cpu_s(pid: int | None = None) -> float:
 
 def memory_kb(pid: int) -> tuple[int, int]:
     """(resident, the most ever resident) of a process."""
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return int(status["VmRSS"].split()[0]), int(status["VmHWM"].split()[0])
+    resident, most = _kb(f"/proc/{pid}/status", "VmRSS", "VmHWM")
+    return resident, most
+
+
+def own_and_shared_kb(pid: int) -> tuple[int, int]:
+    """(memory of its own, memory of files that it has mapped) of a process."""
+    own, shared = _kb(f"/proc/{pid}/status", "RssAnon", "RssFile")
+    return own, shared
+
+
+def proportional_kb(pid: int) -> int:
+    """Memory of a process, of which it counts only its part where others share it."""
+    return _kb(f"/proc/{pid}/smaps_rollup", "Pss")[0]
+
+
+def _kb(file: str, *keys: str) -> list[int]:
+    found = dict(line.split(":", 1) for line in Path(file).read_text().splitlines() if ":" in line)
+    return [int(found[key].split()[0]) for key in keys]

@@ -110,6 +110,8 @@ class Sizes:
     duplicate_rows: int
     score_rows: int
     local_rows: int
+    library_rows: int
+    """Of these, the rows that other libraries score, which take longer."""
     outage_rows: int
     rate_rows: int
     growth_rows: int
@@ -137,7 +139,8 @@ FULL = Sizes(
     memory_rows=100_000,
     duplicate_rows=1000,
     score_rows=65_536,
-    local_rows=10,
+    local_rows=100,
+    library_rows=20,
     outage_rows=500,
     rate_rows=5000,
     growth_rows=2000,
@@ -160,6 +163,7 @@ QUICK = Sizes(
     duplicate_rows=200,
     score_rows=8192,
     local_rows=2,
+    library_rows=1,
     outage_rows=60,
     rate_rows=600,
     growth_rows=200,
