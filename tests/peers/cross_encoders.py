@@ -10,6 +10,7 @@ from pathlib import Path
 from clickhouse_rerank.config.models import Model
 from clickhouse_rerank.config.settings import Settings
 from clickhouse_rerank.reranker import Reranker
+from clickhouse_rerank.scorers import network
 from clickhouse_rerank.types import Ranking, Row
 
 from .checks import DOCUMENTS, QUERY, Checks
@@ -45,14 +46,19 @@ def check(checks: Checks) -> None:
             checks.holds("sentence-transformers scores", False, done.stderr.strip().splitlines()[-1:])
             return
         for name, expected in json.loads(done.stdout).items():
-            found = asyncio.run(_scores(Path(scratch, name)))
-            spread = max(1.0, max(expected) - min(expected))
-            apart = max(abs(one - other) for one, other in zip(found, expected, strict=True)) / spread
-            checks.holds(f"{name}: {len(pairs)} scores within {_CLOSE:g} of their range", apart <= _CLOSE, apart)
+            model = Model("m", Path(scratch, name))
+            for form in ("", ", prepared"):
+                if form:
+                    network.prepare(model)
+                found = asyncio.run(_scores(model))
+                spread = max(1.0, max(expected) - min(expected))
+                apart = max(abs(one - other) for one, other in zip(found, expected, strict=True)) / spread
+                what = f"{name}{form}: {len(pairs)} scores within {_CLOSE:g} of their range"
+                checks.holds(what, apart <= _CLOSE, apart)
 
 
-async def _scores(folder: Path) -> list[float]:
-    reranker = Reranker(replace(Settings(), models={"m": Model("m", folder)}))
+async def _scores(model: Model) -> list[float]:
+    reranker = Reranker(replace(Settings(), models={"m": model}))
     rows = [Row(query, list(_TEXTS), len(_TEXTS), "CrossEncoder", "", "", "") for query in _QUERIES]
     rankings: list[Ranking] = await asyncio.gather(*(reranker.rank(row) for row in rows))
     await reranker.aclose()
