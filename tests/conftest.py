@@ -38,18 +38,12 @@ def worker_environment(**more: str) -> dict[str, str]:
     return kept | NO_CACHE | more
 
 
-@pytest.fixture(scope="session")
-def _provider() -> Iterator[Provider]:
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    """A provider on loopback, with its well-behaved script. None but the test's own requests reach it."""
     server = Provider()
     yield server
     server.close()
-
-
-@pytest.fixture
-def provider(_provider: Provider) -> Provider:
-    """The provider on loopback, with its well-behaved script."""
-    _provider.reset()
-    return _provider
 
 
 class Session:

@@ -7,7 +7,6 @@ function of that clock.
 import asyncio
 import math
 import random
-import selectors
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -26,36 +25,13 @@ from clickhouse_rerank.network.transport import Response
 from clickhouse_rerank.reranker import Reranker
 from clickhouse_rerank.types import Ranking
 from scripted_transport import Script, ScriptedTransport
+from skipping_loop import Loop
 
 LATENCY_S = 0.1
 REFUSAL_S = 0.01
 AT_ONCE = 256
 Limiter = Callable[[float], float]
 """Time -> 0 for a request that is let in then, or the seconds until one would be."""
-
-
-class Loop(asyncio.SelectorEventLoop):
-    """Does no I/O; its time is that of the next timer."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        super().__init__(Skipping(self))
-
-    def time(self) -> float:
-        return self.now
-
-
-class Skipping(selectors.SelectSelector):
-    """Lets the time of a wait be over."""
-
-    def __init__(self, loop: Loop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        assert timeout is not None, "everybody waits, and nothing is to come"
-        self._loop.now += max(0.0, timeout)
-        return []
 
 
 def bucket(per_minute: int, burst_s: float) -> Limiter:

@@ -9,12 +9,22 @@ from pathlib import Path
 import pytest
 
 import engine_bytes
-from asking import row
+from asking import RIGHT_BODY, row, settings
+from clickhouse_rerank.config.tables import Limits
+from clickhouse_rerank.engine.chunks import Answerer, Chunk
+from clickhouse_rerank.engine.formats import FORMATS
+from clickhouse_rerank.errors import RerankError
+from clickhouse_rerank.network.transport import Response
+from clickhouse_rerank.reranker import Reranker
 from clickhouse_rerank.types import Row
 from conftest import Worker
-from provider import Provider, Reply
+from provider import Provider
+from scripted_transport import ScriptedTransport
+from skipping_loop import Loop
 
 Start = Callable[..., Worker]
+URL = "http://127.0.0.1:9"
+"""Where nothing listens: the transport is scripted."""
 
 CONFIG = """
 [network]
@@ -96,17 +106,46 @@ def test_what_does_not_fit_into_memory_is_counted_on_the_way(start: Start, provi
     assert b"TOO_MANY_ROWS" in one.finish()[2]
 
 
-def test_a_block_ends_at_its_deadline(start: Start, provider: Provider) -> None:
+def test_a_block_ends_at_its_deadline() -> None:
     """Rows in flight are given up, rows in line are not sent, whatever on_error says; the next query works."""
-    one = start(in_flight=4)
-    provider.script = lambda _: Reply(never=True)
-    others = {"deadline_s": 0.3, "on_error": "empty"}
-    assert not answered(one, [row(provider.url, query=f"zebra {i}", others=others) for i in range(20)])
-    assert len(provider.requests) == 4
-    provider.reset()
-    assert answered(one, [row(provider.url, others={"deadline_s": 60})])
-    said = one.finish()[2].decode()
-    assert said.startswith("Rerank: TIMEOUT: The rows of a block were not ranked within 0.3 s (others.deadline_s)")
+    loop = Loop()
+    transport = ScriptedTransport(lambda _: loop.create_future())
+    written: list[bytes] = []
+    reported: list[RerankError] = []
+
+    async def write(answers: bytes) -> None:
+        written.append(answers)
+
+    async def report(error: RerankError) -> None:
+        reported.append(error)
+
+    async def answer(reranker: Reranker, limits: Limits, rows: list[Row]) -> None:
+        chunk = Chunk(len(rows))
+        for one in rows:
+            chunk.add(engine_bytes.argument(one, "JSONEachRow"))
+        await Answerer(reranker, FORMATS["JSONEachRow"], limits, write, report).answer(chunk)
+
+    async def run() -> None:
+        within = settings(max_calls=20, max_in_flight=4, counters="/nowhere/to/count")
+        reranker = Reranker(within, transport)
+        others = {"deadline_s": 0.3, "on_error": "empty"}
+        await answer(reranker, within.limits, [row(URL, query=f"zebra {i}", others=others) for i in range(20)])
+        assert len(transport.requests) == 4
+        assert loop.now == pytest.approx(1000.3)
+        (error,) = reported
+        assert str(error).startswith(
+            "Rerank: TIMEOUT: The rows of a block were not ranked within 0.3 s (others.deadline_s)"
+        )
+        transport.script = lambda _: Response(200, {}, RIGHT_BODY.encode())
+        await answer(reranker, within.limits, [row(URL, others={"deadline_s": 60})])
+        await reranker.aclose()
+
+    loop.run_until_complete(run())
+    loop.close()
+    *empty, last = b"".join(written).splitlines(keepends=True)
+    assert empty == [b'{"result":[]}\n'] * 20
+    assert engine_bytes.answers(last, "JSONEachRow") == [[(0, b"zebra one", 1.0), (2, b"one two zebra", 1.0)]]
+    assert len(reported) == 1
 
 
 def test_a_deadline_belongs_to_the_call(start: Start, provider: Provider) -> None:

@@ -29,12 +29,14 @@ def no_docker() -> str:
 
 
 @pytest.fixture(scope="session", params=["chdb", "lts", "newest", "cluster"])
-def _engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """An engine of the suite; its provider answers by `script`."""
     name = str(request.param)
     if name == "chdb":
         sql: Sql = request.getfixturevalue("sql")
-        provider: Provider = request.getfixturevalue("_provider")
+        provider = Provider(answering(1))
         yield Engine(name, sql, provider.url)
+        provider.close()
         return
     reason: str = request.getfixturevalue("no_docker")
     if reason:
@@ -44,10 +46,3 @@ def _engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     started = {"lts": lambda: engines.server(engines.lts()), "newest": lambda: engines.server(engines.NEWEST)}
     with started.get(name, engines.cluster)() as engine:
         yield engine
-
-
-@pytest.fixture
-def engine(_engine: Engine, _provider: Provider) -> Engine:
-    """An engine of the suite; its provider answers by `script`."""
-    _provider.reset(answering(1))
-    return _engine
