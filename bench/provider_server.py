@@ -204,7 +204,7 @@ class _Server:
         return _framed(200, json.dumps(stats).encode())
 
 
-def prepared(path: bytes, documents: int) -> tuple[float, bytes]:
+def prepared(path: bytes, documents: int = 0) -> tuple[float, bytes]:
     latency_ms: float
     latency_ms, items, status = (int(re.split(b"[@~+]", part)[0]) for part in path.split(b"/")[1:4])
     if each := _EACH.match(path):
