@@ -5,10 +5,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from clickhouse_rerank.config.models import Model
+from clickhouse_rerank.config.models import Model, half_the_processors
 from clickhouse_rerank.scorers.batches import batches
 from clickhouse_rerank.scorers.cross_encoder import CrossEncoder
-from clickhouse_rerank.scorers.network import threads
 
 from . import processes
 from .bert_network import BASE, MINILM_L6, TINYBERT_L2, Architecture
@@ -94,7 +93,14 @@ def _libraries_s(architecture: Architecture, rows: int) -> dict[str, float]:
 
 
 def _library_s(name: str, folder: Path, rows: Path) -> float:
-    command = [LIBRARIES_PYTHON, Path(__file__).with_name("local_library.py"), name, folder, rows, str(threads())]
+    command = [
+        LIBRARIES_PYTHON,
+        Path(__file__).with_name("local_library.py"),
+        name,
+        folder,
+        rows,
+        str(half_the_processors()),
+    ]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 

@@ -80,7 +80,9 @@ def _log_to(path: str) -> None:
 
 def _bound_threads() -> None:
     """Leave half the processors to the server: the library that cuts texts into tokens reads the variable."""
-    os.environ.setdefault("RAYON_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // 2)))
+    from .config.models import half_the_processors
+
+    os.environ.setdefault("RAYON_NUM_THREADS", str(half_the_processors()))
 
 
 def _collect_garbage_less() -> None:

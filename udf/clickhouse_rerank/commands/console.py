@@ -11,3 +11,8 @@ class Console(NamedTuple):
     stdin: TextIO
     stdout: TextIO
     stderr: TextIO
+
+    def say(self, line: str) -> None:
+        """Print a line at once: what comes next may take minutes."""
+        self.stdout.write(f"{line}\n")
+        self.stdout.flush()

@@ -3,6 +3,7 @@
 SQL names a model and never a path: which files a worker reads is the operator's to say.
 """
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -87,6 +88,11 @@ class Model:
             else:
                 stamps.append(f"{path} {status.st_ino} {status.st_size} {status.st_mtime_ns}")
         return f"{'|'.join(stamps)} {self.max_tokens}"
+
+
+def half_the_processors() -> int:
+    """How many are half the processors of this process, at least one; the others are left to the server."""
+    return max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 def parse(name: str, value: object, where: str) -> Model:

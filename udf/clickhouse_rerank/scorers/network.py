@@ -12,10 +12,11 @@ import os
 import platform
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..config.models import Model
+from ..config.models import Model, half_the_processors
 from .model_files import failed, inside, missing
 
 _PREPARED, _NETWORK, _WEIGHTS = "prepared-", "model.onnx", "model.onnx_data"
@@ -27,21 +28,14 @@ _X86_EXTENSIONS = ("amx", "avx", "f16c", "fma")
 def load(model: Model) -> Any:
     """The network as an onnxruntime.InferenceSession. Errors: MODEL."""
     ort = _library()
-    options = _options(ort)
-    options.intra_op_num_threads = model.threads or threads()
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other processes need the processors
-    path = prepared(model)
-    if path is not None:
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL  # it has been optimised
-        try:
-            return _session(ort, inside(model, path), options)
-        except Exception:  # noqa: BLE001, S110 - damaged: the network itself is there
-            pass
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    path, *_ = [inside(model, one) for one in model.network_files]
+    form = prepared(model)
+    if form is not None:
+        with suppress(Exception):  # damaged: the network itself is there
+            # It has been optimised.
+            return _session(ort, inside(model, form), _scoring(ort, model, ort.GraphOptimizationLevel.ORT_DISABLE_ALL))
+    path = _network(model)
     try:
-        return _session(ort, path, options)
+        return _session(ort, path, _scoring(ort, model, ort.GraphOptimizationLevel.ORT_ENABLE_ALL))
     except Exception as error:  # noqa: BLE001 - the library has no base class of its own
         raise failed(model.name, f"has no usable network: {path.name} cannot be loaded", error) from None
 
@@ -57,7 +51,7 @@ def prepare(model: Model) -> Path:
     ort = _library()
     place = _place(model)
     made = model.folder / f".{place.name}.{os.getpid()}"
-    options = _options(ort)
+    options = _options(ort, ort.GraphOptimizationLevel.ORT_ENABLE_ALL)
     options.optimized_model_filepath = str(made / _NETWORK)
     for key, value in (
         ("session.optimized_model_external_initializers_file_name", _WEIGHTS),
@@ -65,7 +59,7 @@ def prepare(model: Model) -> Path:
         ("session.save_external_prepacked_constant_initializers", "1"),
     ):
         options.add_session_config_entry(key, value)
-    path, *_ = [inside(model, one) for one in model.network_files]
+    path = _network(model)
     try:
         made.mkdir()
         _session(ort, path, options)
@@ -80,11 +74,6 @@ def prepare(model: Model) -> Path:
     return place / _NETWORK
 
 
-def threads() -> int:
-    """How many threads score if the configuration says nothing: half the processors of this process."""
-    return max(1, len(os.sched_getaffinity(0)) // 2)
-
-
 def processor() -> frozenset[str]:
     """The extensions of this processor, as Linux names them, and its name."""
     try:
@@ -95,6 +84,12 @@ def processor() -> frozenset[str]:
     flags, features, name = (one[1].strip() if one else "" for one in found)
     extensions = [flag for flag in flags.split() if flag.startswith(_X86_EXTENSIONS)]
     return frozenset((platform.machine(), name, *extensions, *features.split()))
+
+
+def _network(model: Model) -> Path:
+    """The file of the network itself, all of whose weights are inside the model's folder. Errors: MODEL."""
+    path, *_ = [inside(model, one) for one in model.network_files]
+    return path
 
 
 def _place(model: Model) -> Path:
@@ -108,10 +103,18 @@ def _place(model: Model) -> Path:
     return model.folder / f"{_PREPARED}{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}"
 
 
-def _options(ort: Any) -> Any:
+def _scoring(ort: Any, model: Model, level: Any) -> Any:
+    options = _options(ort, level)
+    options.intra_op_num_threads = model.threads or half_the_processors()
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other processes need the processors
+    return options
+
+
+def _options(ort: Any, level: Any) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level = 4
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.graph_optimization_level = level
     return options
 
 

@@ -17,7 +17,7 @@ _FILES_KEPT = 3
 def install(arguments: argparse.Namespace, console: Console) -> int:
     """Install, or with --dry-run only print the changes."""
     paths = InstallPaths.of(arguments, console.environment)
-    models = "" if not arguments.model else _bring(arguments, paths, console)
+    models = _bring(arguments, paths, console) if arguments.model else ""
     plan = changes.plan_install(paths, arguments.format, arguments.pool_size, models)
     if not arguments.dry_run:
         changes.apply_install(paths, plan)
@@ -30,16 +30,11 @@ def _bring(arguments: argparse.Namespace, paths: InstallPaths, console: Console)
     shelf = Library(user_folder(console.environment) if paths.embedded else arguments.models.absolute())
     folder = Path(arguments.model)
     if arguments.dry_run:
-        console.stdout.write(f"would bring {arguments.model} into {shelf.folder}\n")
+        console.say(f"would bring {arguments.model} into {shelf.folder}")
         name = folder.absolute().name
         return bring.table(Model(name, shelf.folder / name))
-    lines = bring.add(shelf, folder) if folder.is_dir() else bring.pull(shelf, arguments.model)
-    while True:
-        try:
-            console.stdout.write(f"{next(lines)}\n")
-            console.stdout.flush()
-        except StopIteration as end:
-            return bring.table(end.value)
+    bringer = bring.Bringer(shelf, console.say)
+    return bring.table(bringer.add(folder) if folder.is_dir() else bringer.pull(arguments.model))
 
 
 def uninstall(arguments: argparse.Namespace, console: Console) -> int:

@@ -1,7 +1,7 @@
 """`clickhouse-rerank model`: fetches, adds, prepares, lists, checks and removes models that score in the worker."""
 
 import argparse
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 
 from ...config.models import Model, unknown, user_folder
 from ...config.settings import load
@@ -18,11 +18,12 @@ _FIRST = "cross-encoder/ms-marco-MiniLM-L6-v2"
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Do what the action says."""
     shelf = Library(arguments.into or user_folder(console.environment))
+    bringer = bring.Bringer(shelf, console.say)
     match arguments.action:
         case "pull":
-            lines = _brought(bring.pull(shelf, arguments.model, arguments.name, arguments.revision, arguments.file))
+            lines = _brought(bringer.pull(arguments.model, arguments.name, arguments.revision, arguments.file))
         case "add":
-            lines = _brought(bring.add(shelf, arguments.folder, arguments.name, arguments.file))
+            lines = _brought(bringer.add(arguments.folder, arguments.name, arguments.file))
         case "list":
             lines = _list(shelf)
         case "remove":
@@ -34,13 +35,11 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
                 raise CallerError("BAD_ARGUMENT", unknown(arguments.name, models))
             lines = trial.check(model) if action == "check" else _prepare(model)
     for line in lines:
-        console.stdout.write(f"{line}\n")
-        console.stdout.flush()
+        console.say(line)
     return 0
 
 
-def _brought(lines: Generator[str, None, Model]) -> Iterator[str]:
-    model = yield from lines
+def _brought(model: Model) -> Iterator[str]:
     yield f"To see its speed: clickhouse-rerank model check {model.name}"
     yield "For a server, in its config.toml:"
     yield bring.table(model)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...config.models import Model
+from ...config.models import Model, half_the_processors
 from ...scorers import network
 from ...scorers.batches import batches
 from ...scorers.cross_encoder import CrossEncoder
@@ -36,7 +36,7 @@ def check(model: Model) -> Iterator[str]:
     for batch in batches(list(map(len, encodings))):
         encoder.scores([encodings[position] for position in batch])
     took = time.perf_counter() - began
-    threads = model.threads or network.threads()
+    threads = model.threads or half_the_processors()
     speed = f"{_PAIRS / took:,.0f} pairs a second of {len(encodings[0])} tokens"
     yield f"{speed}, on {threads} of {os.cpu_count()} processors"
     own, shared = (now - then for now, then in zip(_memory(), before, strict=True))
